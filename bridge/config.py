@@ -1,0 +1,233 @@
+"""The configuration: one TOML file, typed and validated, overridden by environment variables.
+
+`load` either returns a whole, valid `Config` or raises `ConfigError` with one line per mistake.
+It never guesses: unknown keys, wrong types and impossible values are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+DEFAULT_CONFIG_PATH = Path("/etc/scan-bridge/config.toml")
+ENV_PREFIX = "SCAN_BRIDGE_"
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(gt=0)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. The message names the file, the key and the reason, a line per mistake."""
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, and a key nobody reads is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Section):
+    """Where scans come from, and when a file counts."""
+
+    root: Path = Field(description="Folder that holds the day folders (YYYY-MM-DD) with the scans (*.arrow).")
+    watch_mode: Literal["auto", "inotify", "polling"] = Field(
+        "auto",
+        description="How new files are noticed. auto: inotify, or polling where the file system gives no events "
+        "for changes made elsewhere (NFS, SMB/CIFS, 9p, FUSE, …).",
+    )
+    rescan_s: Seconds = Field(5.0, description="With inotify: seconds between scans that find what events missed.")
+    poll_s: Seconds = Field(0.5, description="With polling: seconds between looks at the newest day folders.")
+    scan_days: int = Field(2, ge=1, le=31, description="How many of the newest day folders are watched and rescanned.")
+    settle_s: Seconds = Field(
+        2.0, description="Seconds without a change after which a file that does not validate is called bad."
+    )
+    max_future_s: Seconds = Field(
+        5.0, description="A modification time this many seconds ahead of the clock is reported and cannot block."
+    )
+    max_scan_bytes: Bytes = Field(64 * 1024**2, description="A larger file is bad.")
+    max_decoded_bytes: Bytes = Field(
+        256 * 1024**2, description="A compressed scan whose buffers expand to more bytes than this is bad."
+    )
+
+    @field_validator("root")
+    @classmethod
+    def _absolute(cls, root: Path) -> Path:
+        if not root.is_absolute():
+            raise ValueError("must be an absolute path")
+        return root
+
+
+class Tls(Section):
+    """TLS to the members; off unless `enabled`."""
+
+    enabled: bool = Field(False, description="Connect by TLS.")
+    ca_file: Path | None = Field(None, description="PEM file with the CA; without it the system's CAs are trusted.")
+    cert_file: Path | None = Field(None, description="PEM file with the client certificate, for mutual TLS.")
+    key_file: Path | None = Field(None, description="PEM file with the client's private key; not world-readable.")
+    check_hostname: bool = Field(True, description="The member's certificate must name the host it is reached by.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("ca_file, cert_file and key_file have no effect unless enabled = true")
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file needs cert_file")
+        return self
+
+
+class Hazelcast(Section):
+    """The cluster, and the entries in it."""
+
+    members: tuple[str, ...] = Field(("127.0.0.1:5701",), min_length=1, description="Addresses to try, host:port.")
+    cluster_name: str = Field("dev", min_length=1, description="Hazelcast's cluster-name.")
+    map: str = Field("scan_bridge", min_length=1, description="The map that holds the entries.")
+    scan_key: str = Field("latest_eigen_scan", min_length=1, description="Key of the newest scan.")
+    status_key: str = Field("bridge_status", min_length=1, description="Key of the bridge's status.")
+    username: str | None = Field(None, description="User, if the cluster asks for one.")
+    password_file: Path | None = Field(
+        None,
+        description="File with the password; not world-readable. A relative path is looked up in "
+        "$CREDENTIALS_DIRECTORY (systemd's LoadCredential=).",
+    )
+    call_timeout_s: Seconds = Field(2.0, description="Deadline of each call to the cluster.")
+    connect_timeout_s: Seconds = Field(5.0, description="Deadline of each attempt to open a connection.")
+    heartbeat_timeout_s: Seconds = Field(5.0, description="A member silent for so long counts as gone.")
+    tls: Tls = Field(Tls(), description="TLS to the members.")
+
+    @field_validator("members")
+    @classmethod
+    def _addresses(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        for member in members:
+            host, _, port = member.rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+                raise ValueError(f"{member!r} is not host:port")
+        return members
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file go together")
+        if self.scan_key == self.status_key:
+            raise ValueError("scan_key and status_key must differ")
+        return self
+
+
+class Status(Section):
+    """The bridge's own report in Hazelcast."""
+
+    heartbeat_s: Seconds = Field(5.0, description="The status entry is written at least this often.")
+    instance: str = Field(
+        default_factory=socket.gethostname,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="Name of this bridge in the status and in each value's metadata. Default: the host name.",
+    )
+
+
+class Log(Section):
+    """What the bridge writes to the journal or the terminal."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level written. info has one line per published scan."
+    )
+
+
+class Config(BaseSettings):
+    """The whole configuration. `health` belongs to the health check and is validated there."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
+    )
+
+    source: Source
+    hazelcast: Hazelcast = Hazelcast()  # type: ignore[call-arg]  # every field has a default
+    status: Status = Status()  # type: ignore[call-arg]
+    log: Log = Log()  # type: ignore[call-arg]
+    state_dir: Path = Field(
+        Path("/var/lib/scan-bridge"),
+        description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins.",
+    )
+    health: Any = Field(None, description="The health check's own settings; see there.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file (which arrives as init arguments)."""
+        return env_settings, init_settings
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def load(path: Path, model: type[ConfigT]) -> ConfigT:
+    """Read `path`, apply the environment, validate as `model`.
+
+    Raises:
+        ConfigError: the file is missing or unreadable, is no TOML, or a key or value is refused.
+    """
+    try:
+        text = path.read_bytes()
+        document = tomllib.loads(text.decode())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; give another with --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    _refuse_unknown_environment(model)
+    try:
+        config = model(**document)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_line(path, item) for item in error.errors())) from error
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}: {error.__cause__}") from error
+    for secret in (config.hazelcast.tls.key_file, credential_path(config.hazelcast.password_file)):
+        _refuse_readable_by_others(path, secret)
+    return config
+
+
+def credential_path(path: Path | None) -> Path | None:
+    """Where a credential lies: as given, or inside systemd's $CREDENTIALS_DIRECTORY if relative."""
+    return path and Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / path
+
+
+def _line(path: Path, item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    reason = {
+        "extra_forbidden": "unknown key",
+        "missing": "missing",
+    }.get(item["type"], item["msg"].removeprefix("Value error, "))
+    given = "" if item["type"] in ("missing", "extra_forbidden") else f" (given: {item['input']!r})"
+    variable = ENV_PREFIX + key.upper().replace(".", "__")
+    origin = f"environment variable {variable}" if variable in os.environ else str(path)
+    return f"{origin}: {key}: {reason}{given}"
+
+
+def _refuse_unknown_environment(model: type[Config]) -> None:
+    known = {name.upper() for name in model.model_fields} | {"CONFIG"}
+    for variable in os.environ:
+        section = variable.removeprefix(ENV_PREFIX).split("__")[0]
+        if variable.startswith(ENV_PREFIX) and section not in known:
+            raise ConfigError(f"environment variable {variable}: unknown; sections are {', '.join(sorted(known))}")
+
+
+def _refuse_readable_by_others(config_path: Path, secret: Path | None) -> None:
+    if secret is None:
+        return
+    try:
+        mode = secret.stat().st_mode
+    except OSError as error:
+        raise ConfigError(f"{config_path}: {secret}: {error.strerror}") from error
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ConfigError(f"{config_path}: {secret}: readable by everyone; run: chmod 0600 {secret}")

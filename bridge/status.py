@@ -1,0 +1,99 @@
+"""The status entry: what the bridge says of itself in Hazelcast, and how anyone reads it back.
+
+The shape is versioned. Readers must accept a status written by an older or newer bridge of the same
+`schema_version`; unknown fields are ignored.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+
+SCHEMA_VERSION = 1
+
+
+def iso_utc(moment: datetime) -> str:
+    """UTC ISO-8601 with microseconds, always: `2026-03-24T08:15:00.000000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def from_ns(time_ns: int) -> datetime:
+    """A `time.time_ns()` or `st_mtime_ns` as an aware datetime, cut to microseconds."""
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).replace(microsecond=time_ns // 1000 % 1_000_000)
+
+
+Timestamp = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
+SourceState = Literal["ok", "empty", "missing", "unreadable"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SourceStatus(_Part):
+    """The folder: `empty` has no day folder (an unmounted mount point looks like this), `missing` is not there."""
+
+    root: str
+    state: SourceState
+    watch_mode: Literal["inotify", "polling"]
+
+
+class PublishedStatus(_Part):
+    """The last scan this bridge put into the map."""
+
+    path: str
+    mtime_ns: int
+    sequence: int
+    published_at: Timestamp
+    rows: int
+    bytes: int
+    lag_ms: float
+
+
+class NewestStatus(_Part):
+    """The newest scan file seen on disk, complete or not."""
+
+    path: str
+    mtime_ns: int
+
+
+class Counters(_Part):
+    """Counts since the process started."""
+
+    published: int = 0
+    skipped: int = 0
+    bad: int = 0
+    retries: int = 0
+    reconnects: int = 0
+    overflows: int = 0
+
+
+class LagQuantiles(_Part):
+    """File-to-Hazelcast lag over the last 5 minutes, in milliseconds; null when nothing was published."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    max: float | None = None
+
+
+class BridgeStatus(_Part):
+    """The whole status entry."""
+
+    schema_version: int = SCHEMA_VERSION
+    instance: str
+    host: str
+    pid: int
+    version: str
+    started_at: Timestamp
+    heartbeat_at: Timestamp
+    heartbeat_s: float
+    source: SourceStatus
+    published: PublishedStatus | None = None
+    newest: NewestStatus | None = None
+    counters: Counters = Counters()
+    lag_ms: LagQuantiles = LagQuantiles()
+    files_per_min_1m: float = 0.0
+    files_per_min_5m: float = 0.0
