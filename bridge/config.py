@@ -50,7 +50,8 @@ class Source(Section):
         2.0, description="Seconds without a change after which a file that does not validate is called bad."
     )
     max_future_s: Seconds = Field(
-        5.0, description="A modification time this many seconds ahead of the clock is reported and cannot block."
+        5.0,
+        description="A modification time this many seconds ahead of the clock is reported and cannot block.",
     )
     max_scan_bytes: Bytes = Field(64 * 1024**2, description="A larger file is bad.")
     max_decoded_bytes: Bytes = Field(
@@ -100,7 +101,7 @@ class Hazelcast(Section):
     call_timeout_s: Seconds = Field(2.0, description="Deadline of each call to the cluster.")
     connect_timeout_s: Seconds = Field(5.0, description="Deadline of each attempt to open a connection.")
     heartbeat_timeout_s: Seconds = Field(5.0, description="A member silent for so long counts as gone.")
-    tls: Tls = Field(Tls(), description="TLS to the members.")
+    tls: Tls = Field(default_factory=Tls, description="TLS to the members.")
 
     @field_validator("members")
     @classmethod
@@ -142,14 +143,12 @@ class Log(Section):
 class Config(BaseSettings):
     """The whole configuration. `health` belongs to the health check and is validated there."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 
     source: Source
-    hazelcast: Hazelcast = Hazelcast()  # type: ignore[call-arg]  # every field has a default
-    status: Status = Status()  # type: ignore[call-arg]
-    log: Log = Log()  # type: ignore[call-arg]
+    hazelcast: Hazelcast = Field(default_factory=Hazelcast)
+    status: Status = Field(default_factory=Status)
+    log: Log = Field(default_factory=Log)
     state_dir: Path = Field(
         Path("/var/lib/scan-bridge"),
         description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins.",

@@ -27,6 +27,11 @@ class ScanFile(NamedTuple):
         return OrderKey(self.mtime_ns, self.path)
 
 
+def printable(path: str) -> str:
+    """A file name fit for a log line or a terminal: control characters and bytes that are no UTF-8 escaped."""
+    return path if path.isprintable() else path.encode("unicode_escape").decode()
+
+
 @dataclass(frozen=True)
 class Held:
     """What the map holds, as far as order is concerned."""

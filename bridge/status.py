@@ -26,6 +26,7 @@ def from_ns(time_ns: int) -> datetime:
 
 Timestamp = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
 SourceState = Literal["ok", "empty", "missing", "unreadable"]
+WatchMode = Literal["inotify", "polling"]
 
 
 class _Part(BaseModel):
@@ -37,7 +38,7 @@ class SourceStatus(_Part):
 
     root: str
     state: SourceState
-    watch_mode: Literal["inotify", "polling"]
+    watch_mode: WatchMode
 
 
 class PublishedStatus(_Part):

@@ -1,0 +1,80 @@
+"""Decoding a stream to see that it is valid: the one place where a scan's bytes meet pyarrow's decoder.
+
+It judges structure (what a reader relies on not to crash or misread), not values: other Arrow writers legally
+produce values that pyarrow's full validation refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from bridge.flatbuf import Malformed
+
+_OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
+
+# Types of the same layout that admit any value. pyarrow refuses dates off whole days and times off the day (and
+# decimals beyond their precision). Checking the UTF-8 of string views has no bound, because they may overlap.
+_ANY_VALUE = {
+    pa.lib.Type_DATE64: pa.int64(),
+    pa.lib.Type_TIME32: pa.int32(),
+    pa.lib.Type_TIME64: pa.int64(),
+    pa.lib.Type_STRING_VIEW: pa.binary_view(),
+}
+# How to make each nested type anew with other children.
+_NESTED: dict[int, Callable[[pa.DataType, list[pa.Field]], pa.DataType]] = {
+    pa.lib.Type_LIST: lambda _, children: pa.list_(children[0]),
+    pa.lib.Type_LARGE_LIST: lambda _, children: pa.large_list(children[0]),
+    pa.lib.Type_LIST_VIEW: lambda _, children: pa.list_view(children[0]),
+    pa.lib.Type_LARGE_LIST_VIEW: lambda _, children: pa.large_list_view(children[0]),
+    pa.lib.Type_FIXED_SIZE_LIST: lambda type_, children: pa.list_(children[0], type_.list_size),
+    pa.lib.Type_STRUCT: lambda _, children: pa.struct(children),
+    pa.lib.Type_MAP: lambda type_, children: pa.map_(*children[0].type, keys_sorted=type_.keys_sorted),
+    pa.lib.Type_SPARSE_UNION: lambda type_, children: pa.sparse_union(children, type_.type_codes),
+    pa.lib.Type_DENSE_UNION: lambda type_, children: pa.dense_union(children, type_.type_codes),
+    pa.lib.Type_RUN_END_ENCODED: lambda _, children: pa.run_end_encoded(children[0].type, children[1].type),
+}
+
+
+def validate(data: bytearray) -> int:
+    """Decode the whole stream, check each batch in full, and return the number of rows.
+
+    Nothing is copied unless it is compressed or big-endian; one batch and its dictionaries are held at a time.
+
+    Raises:
+        Malformed: pyarrow cannot read it, or finds it invalid.
+    """
+    rows = 0
+    try:
+        reader = pa.ipc.open_stream(pa.py_buffer(data), options=_OPTIONS)
+        layouts = [_layout(field.type) for field in reader.schema]
+        for batch in reader:
+            for column, layout in zip(batch.columns, layouts, strict=True):
+                if layout != column.type:
+                    column.validate()  # `view` relies on it
+                    column.view(layout).validate(full=True)
+                else:
+                    column.validate(full=True)
+            rows += batch.num_rows
+    # Damage shows as ArrowInvalid, OSError or, in a name, UnicodeDecodeError (a ValueError).
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise Malformed(f"not valid Arrow: {error}") from error
+    return rows
+
+
+def _layout(type_: pa.DataType) -> pa.DataType:
+    """The type to validate as: the same layout, any value allowed, at every depth.
+
+    pyarrow admits no schema so deep that this would recurse too far (128 levels).
+    """
+    if isinstance(type_, pa.BaseExtensionType):
+        return _layout(type_.storage_type)
+    if pa.types.is_decimal(type_):
+        return pa.binary(type_.byte_width)
+    if pa.types.is_dictionary(type_):
+        return pa.dictionary(type_.index_type, _layout(type_.value_type), type_.ordered)
+    if rebuild := _NESTED.get(type_.id):
+        children = [type_.field(i) for i in range(type_.num_fields)]
+        return rebuild(type_, [child.with_type(_layout(child.type)) for child in children])
+    return _ANY_VALUE.get(type_.id, type_)

@@ -1,0 +1,179 @@
+"""Looking at the folder: which day folders there are, and which scan files in the newest ones are new to us.
+
+Looking never opens a scan and never follows a symbolic link below ROOT. Its cost depends on the newest day
+folders only, not on the archive, and a folder whose modification time stands still is not listed again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+from bridge.order import OrderKey, ScanFile
+from bridge.status import SourceState
+
+DAY_FOLDER = re.compile(r"\d{4}-\d{2}-\d{2}")
+SCAN_SUFFIX = ".arrow"
+
+# A folder that changed so recently may change again within the same tick of its modification time.
+RACY_NS = 2_000_000_000
+# Files kept of one look; with more, the bridge is so far behind that the older ones would be overtaken anyway.
+MOST_FILES = 1000
+# A slow disk is no hang as long as entries keep coming.
+PROGRESS_EVERY = 100
+# Day folders out of the ordinary (late, or dated ahead) that are remembered because something happened there.
+MOST_TOUCHED = 4
+
+
+class Folder(tuple[str, int, int]):
+    """A folder and its identity: (name, device, inode). Recreated or mounted over, it is another folder."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at ROOT found."""
+
+    state: SourceState
+    reason: str = ""
+    folders: tuple[Folder, ...] = ()  # ROOT itself (name "") and the day folders looked at
+    files: tuple[ScanFile, ...] = ()  # new or changed since earlier looks, newest first
+    left_out: int = 0  # as new as these, but beyond MOST_FILES
+
+
+@dataclass
+class _Listed:
+    identity: tuple[int, int]
+    mtime_ns: int
+    names: set[str] = field(default_factory=set)
+
+
+def is_scan_name(name: str) -> bool:
+    """Whether a file of this name is meant as a scan: `*.arrow`, not hidden (hidden ones are still being written)."""
+    return name.endswith(SCAN_SUFFIX) and not name.startswith(".")
+
+
+def is_day_name(name: str) -> bool:
+    """Whether a folder of this name is a day folder."""
+    return DAY_FOLDER.fullmatch(name) is not None
+
+
+def newest_days(names: Iterable[str], today: date, count: int) -> list[str]:
+    """The newest day folders, newest first.
+
+    Folders made ahead of time must not hide today's, so the newest of all are joined by the newest that are not
+    dated after tomorrow (somewhere on earth it is tomorrow already).
+    """
+    ordered = sorted((name for name in names if is_day_name(name)), reverse=True)
+    tomorrow = (today + timedelta(days=1)).isoformat()
+    possible = [name for name in ordered if name <= tomorrow]
+    return sorted({*ordered[:count], *possible[:count]}, reverse=True)
+
+
+def stat_scan(root: Path, path: str) -> ScanFile:
+    """One scan file as it is now. Raises OSError."""
+    info = os.lstat(os.path.join(root, path))
+    return ScanFile(info.st_mtime_ns, path, info.st_size, info.st_ctime_ns)
+
+
+class Source:
+    """ROOT, and what is already known of it."""
+
+    def __init__(self, root: Path, scan_days: int, progress: Callable[[], None]) -> None:
+        """`scan_days` is how many of the newest day folders are looked at; `progress` is called now and then."""
+        self.root = root
+        self._progress = progress
+        self._scan_days = scan_days
+        self._listed: dict[str, _Listed] = {}
+        self._touched: dict[str, None] = {}
+
+    def touch(self, day: str) -> None:
+        """Look into this day folder too, however old its name is: something happened there."""
+        self._touched.pop(day, None)
+        self._touched[day] = None
+        while len(self._touched) > MOST_TOUCHED:
+            self._touched.pop(next(iter(self._touched)))
+
+    def look(self, newer_than: OrderKey | None, *, forget: bool = False) -> Look:
+        """Find scan files that earlier looks did not, newer than `newer_than`.
+
+        With `forget` every file counts as new. Never raises: a ROOT that cannot be read is an answer.
+        """
+        if forget:
+            self._listed.clear()
+        try:
+            info = os.stat(self.root)
+            names = [entry.name for entry in os.scandir(self.root) if is_day_name(entry.name)]
+        except FileNotFoundError:
+            return Look("missing", f"{self.root} does not exist")
+        except OSError as error:
+            return Look("unreadable", f"{self.root}: {error.strerror}")
+        if not names:
+            return Look("empty", f"{self.root} has no day folder", (Folder(("", info.st_dev, info.st_ino)),))
+        return self._look_into(names, info, newer_than)
+
+    def _look_into(self, names: list[str], root: os.stat_result, newer_than: OrderKey | None) -> Look:
+        today = time.gmtime()
+        days = newest_days(names, date(today.tm_year, today.tm_mon, today.tm_mday), self._scan_days)
+        days += [day for day in self._touched if day in names and day not in days]
+        folders = [Folder(("", root.st_dev, root.st_ino))]
+        found: list[ScanFile] = []
+        count = 0
+        problem = ""
+        older = sorted(set(names) - set(days), reverse=True) if newer_than is None else []
+        for day in (*days, *older):
+            if day in older and found:
+                break  # at the first start the newest scan may lie further back than scan_days
+            try:
+                identity, fresh = self._list(day, newer_than)
+            except OSError as error:
+                problem = f"{self.root / day}: {error.strerror}"
+                continue
+            if day in days:
+                folders.append(Folder((day, *identity)))
+            count += len(fresh)
+            found = heapq.nlargest(MOST_FILES, [*found, *fresh])
+        for gone in self._listed.keys() - set(days):
+            del self._listed[gone]
+        state: SourceState = "unreadable" if problem and len(folders) == 1 else "ok"
+        return Look(state, problem, tuple(folders), tuple(found), count - len(found))
+
+    def _list(self, day: str, newer_than: OrderKey | None) -> tuple[tuple[int, int], list[ScanFile]]:
+        folder = os.path.join(self.root, day)
+        info = os.lstat(folder)
+        if not stat.S_ISDIR(info.st_mode):
+            raise NotADirectoryError(20, "not a folder (symbolic links are not followed)")
+        identity = (info.st_dev, info.st_ino)
+        listed = self._listed.get(day)
+        if listed is None or listed.identity != identity:
+            listed = self._listed[day] = _Listed(identity, 0)
+        elif listed.mtime_ns == info.st_mtime_ns:
+            return identity, []
+        files = list(self._new_files(day, folder, listed.names, newer_than))
+        racy = time.time_ns() - info.st_mtime_ns < RACY_NS
+        listed.mtime_ns = 0 if racy else info.st_mtime_ns
+        return identity, files
+
+    def _new_files(self, day: str, folder: str, known: set[str], newer_than: OrderKey | None) -> Iterator[ScanFile]:
+        with os.scandir(folder) as entries:
+            for number, entry in enumerate(entries):
+                if number % PROGRESS_EVERY == 0:
+                    self._progress()
+                if entry.name in known or not is_scan_name(entry.name):
+                    continue
+                known.add(entry.name)
+                try:
+                    info = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
+                if newer_than is None or file.key > newer_than:
+                    yield file
