@@ -28,6 +28,13 @@ class ConfigError(Exception):
     """The configuration cannot be used. The message names the file, the key and the reason, a line per mistake."""
 
 
+def _host_port(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{address!r} is not host:port")
+    return address
+
+
 class Section(BaseModel):
     """Base of every section: immutable, and a key nobody reads is an error."""
 
@@ -106,11 +113,7 @@ class Hazelcast(Section):
     @field_validator("members")
     @classmethod
     def _addresses(cls, members: tuple[str, ...]) -> tuple[str, ...]:
-        for member in members:
-            host, _, port = member.rpartition(":")
-            if not host or not port.isdigit() or not 0 < int(port) < 65536:
-                raise ValueError(f"{member!r} is not host:port")
-        return members
+        return tuple(_host_port(member) for member in members)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -140,6 +143,20 @@ class Log(Section):
     )
 
 
+class Metrics(Section):
+    """Metrics for Prometheus."""
+
+    listen: str = Field(
+        "127.0.0.1:9464",
+        description='Address of /metrics, host:port; "" turns it off. Loopback only by default. Read at the start only.',
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, listen: str) -> str:
+        return _host_port(listen) if listen else listen
+
+
 class Config(BaseSettings):
     """The whole configuration. `health` belongs to the health check and is validated there."""
 
@@ -149,6 +166,7 @@ class Config(BaseSettings):
     hazelcast: Hazelcast = Field(default_factory=Hazelcast)
     status: Status = Field(default_factory=Status)
     log: Log = Field(default_factory=Log)
+    metrics: Metrics = Field(default_factory=Metrics)
     state_dir: Path = Field(
         Path("/var/lib/scan-bridge"),
         description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins.",

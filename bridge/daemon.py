@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bridge import __version__
 from bridge.cluster import Cluster, ClusterError
@@ -26,6 +26,9 @@ from bridge.quarantine import Quarantine
 from bridge.report import Report
 from bridge.trouble import Trouble
 
+if TYPE_CHECKING:
+    from bridge.prometheus import Exporter
+
 log = logging.getLogger(__name__)
 
 DEFAULT_WATCHDOG_S = 30.0
@@ -38,7 +41,7 @@ READY_DEADLINE_S = 15.0
 class Bridge:
     """One run of the bridge with one configuration."""
 
-    def __init__(self, config: Config, metrics: Metrics, notify: Notify) -> None:
+    def __init__(self, config: Config, metrics: Metrics, notify: Notify, exporter: Exporter | None) -> None:
         self._config = config
         self._metrics = metrics
         self._notify = notify
@@ -53,6 +56,8 @@ class Bridge:
         self._lookout = Lookout(
             config.source, self._pipeline, self._report, metrics, progress=lambda: self._progress("lookout")
         )
+        if exporter is not None:
+            exporter.observe(self._report.status, lambda: self._cluster.connected, lambda: self._pipeline.waiting_files)
         self._connecting = Trouble(log, f"connecting to Hazelcast {self._cluster.address}")
         self._attempted = asyncio.Event()
         self._was_connected = False
@@ -154,6 +159,17 @@ class Bridge:
         return max(self._watchdog_s * SILENCE_SHARE, longest_step_s.get(stage, 0))
 
 
+def _start_exporter(config: Config, metrics: Metrics) -> Exporter | None:
+    if not config.metrics.listen:
+        return None
+    from bridge.prometheus import Exporter  # not needed, not loaded
+
+    exporter = Exporter()
+    exporter.serve(config.metrics.listen)
+    metrics.on_lag = exporter.scan_published
+    return exporter
+
+
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
@@ -185,10 +201,11 @@ async def serve(config: Config, reload: Callable[[], Config]) -> None:
     loop.add_signal_handler(signal.SIGINT, on_stop)
     loop.add_signal_handler(signal.SIGHUP, on_reload)
     log.info("scan-bridge %s starts: %s → %s", __version__, config.source.root, config.hazelcast.map)
+    exporter = _start_exporter(config, metrics)
     while not ended:
         stop.clear()
         config = reloaded[-1]
-        await Bridge(config, metrics, notify).run(stop)
+        await Bridge(config, metrics, notify, exporter).run(stop)
         if not ended:
             log.info("configuration reloaded")
     log.info("scan-bridge stopped: published %d", metrics.published)

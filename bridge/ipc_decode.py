@@ -48,33 +48,37 @@ def validate(data: bytearray) -> int:
     rows = 0
     try:
         reader = pa.ipc.open_stream(pa.py_buffer(data), options=_OPTIONS)
-        layouts = [_layout(field.type) for field in reader.schema]
+        layouts = {i: layout for i, field in enumerate(reader.schema) if (layout := _layout(field.type)) is not None}
         for batch in reader:
-            for column, layout in zip(batch.columns, layouts, strict=True):
-                if layout != column.type:
-                    column.validate()  # `view` relies on it
-                    column.view(layout).validate(full=True)
-                else:
-                    column.validate(full=True)
             rows += batch.num_rows
+            for i, layout in layouts.items():
+                column = batch.column(i)
+                column.validate()  # `view` relies on it
+                batch = batch.set_column(i, pa.field("", layout), column.view(layout))
+            batch.validate(full=True)
     # Damage shows as ArrowInvalid, OSError or, in a name, UnicodeDecodeError (a ValueError).
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise Malformed(f"not valid Arrow: {error}") from error
     return rows
 
 
-def _layout(type_: pa.DataType) -> pa.DataType:
-    """The type to validate as: the same layout, any value allowed, at every depth.
+def _layout(type_: pa.DataType) -> pa.DataType | None:
+    """What to validate the type as: the same layout, any value allowed, at every depth. None: as it is.
 
     pyarrow admits no schema so deep that this would recurse too far (128 levels).
     """
-    if isinstance(type_, pa.BaseExtensionType):
-        return _layout(type_.storage_type)
+    if type_.id in _ANY_VALUE:
+        return _ANY_VALUE[type_.id]
+    if rebuild := _NESTED.get(type_.id):
+        children = [type_.field(i) for i in range(type_.num_fields)]
+        layouts = [_layout(child.type) for child in children]
+        if all(layout is None for layout in layouts):
+            return None
+        pairs = zip(children, layouts, strict=True)
+        return rebuild(type_, [child if layout is None else child.with_type(layout) for child, layout in pairs])
     if pa.types.is_decimal(type_):
         return pa.binary(type_.byte_width)
     if pa.types.is_dictionary(type_):
-        return pa.dictionary(type_.index_type, _layout(type_.value_type), type_.ordered)
-    if rebuild := _NESTED.get(type_.id):
-        children = [type_.field(i) for i in range(type_.num_fields)]
-        return rebuild(type_, [child.with_type(_layout(child.type)) for child in children])
-    return _ANY_VALUE.get(type_.id, type_)
+        values = _layout(type_.value_type)
+        return None if values is None else pa.dictionary(type_.index_type, values, type_.ordered)
+    return _layout(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else None

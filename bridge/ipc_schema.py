@@ -54,9 +54,10 @@ class Allowance:
 
     def spend_metadata(self, owner: Table, slot: int) -> None:
         """Spend what the key-value pairs in `slot` take."""
-        self.spend(owner.vector(slot, 4)[1] * _MIN_TABLE_BYTES)
-        for pair in owner.tables(slot):
-            self.spend(pair.vector(_KEY, 1)[1] + pair.vector(_VALUE, 1)[1])
+        if owner.position(slot):
+            self.spend(owner.vector(slot, 4)[1] * _MIN_TABLE_BYTES)
+            for pair in owner.tables(slot):
+                self.spend(pair.vector(_KEY, 1)[1] + pair.vector(_VALUE, 1)[1])
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,12 @@
-"""Counts and times of the running bridge, kept in bounded memory however fast scans come."""
+"""Counts and times of the running bridge, kept in bounded memory however fast scans come.
+
+Written by the event loop, and read by the Prometheus server's thread too: readers copy a deque in one step.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bridge.status import Counters, LagQuantiles
@@ -22,6 +26,7 @@ class Metrics:
     retries: int = 0
     reconnects: int = 0
     overflows: int = 0
+    on_lag: Callable[[float], None] | None = None  # where Prometheus' histogram listens, if it is on
     _lags: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MOST_LAGS))
     _per_second: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=WINDOW_S + 1))
 
@@ -29,6 +34,8 @@ class Metrics:
         """A scan reached the map, `lag_ms` after it landed on disk."""
         self.published += 1
         self._lags.append((now_s, lag_ms))
+        if self.on_lag is not None:
+            self.on_lag(lag_ms)
         second = int(now_s)
         if self._per_second and self._per_second[-1][0] == second:
             self._per_second[-1] = (second, self._per_second[-1][1] + 1)
@@ -48,12 +55,12 @@ class Metrics:
 
     def files_per_min(self, now_s: float, window_s: int) -> float:
         """Scans published per minute, over the last `window_s` seconds (at most WINDOW_S)."""
-        count = sum(count for second, count in self._per_second if second > now_s - window_s)
+        count = sum(count for second, count in tuple(self._per_second) if second > now_s - window_s)
         return round(count * 60 / window_s, 3)
 
     def lag_quantiles(self, now_s: float) -> LagQuantiles:
         """Quantiles (nearest rank) of the lag over the last WINDOW_S seconds."""
-        lags = sorted(lag for at_s, lag in self._lags if at_s > now_s - WINDOW_S)
+        lags = sorted(lag for at_s, lag in tuple(self._lags) if at_s > now_s - WINDOW_S)
         if not lags:
             return LagQuantiles()
 

@@ -88,6 +88,11 @@ class Pipeline:
         return self._backlog.newest
 
     @property
+    def waiting_files(self) -> int:
+        """How many files wait for their turn, or to become complete."""
+        return len(self._backlog)
+
+    @property
     def newer_than(self) -> OrderKey | None:
         """Looks need not report files at or below this."""
         held = self._publisher.held if self._publisher.known else None

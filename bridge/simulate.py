@@ -115,8 +115,9 @@ def _produce(args: argparse.Namespace, stop: threading.Event) -> None:
     times = itertools.islice(times, args.count)
     rng = random.Random(args.seed)  # noqa: S311  # not for secrets
     written, bad, newest = 0, 0, "none"
-    began = time.monotonic()
+    began = 0.0
     for scan in scans(args.seed, times, args.assets, args.windows):
+        began = began or time.monotonic()  # once the first is made, which takes longer than the others
         due = began + (scan.time - start).total_seconds()
         if stop.wait(max(0.0, due - time.monotonic())):
             break
