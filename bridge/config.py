@@ -148,7 +148,7 @@ class Metrics(Section):
 
     listen: str = Field(
         "127.0.0.1:9464",
-        description='Address of /metrics, host:port; "" turns it off. Loopback only by default. Read at the start only.',
+        description='Address of /metrics, host:port; "" turns it off. Read at the start only.',
     )
 
     @field_validator("listen")

@@ -9,13 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics, start_http_server
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     InfoMetricFamily,
     Metric,
-    StateSetMetricFamily,
 )
 from prometheus_client.registry import Collector
 
@@ -41,6 +40,7 @@ class Exporter(Collector):
     """Serves the metrics over HTTP, for as long as the process lives."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the process' start time tells the same
         self._registry = CollectorRegistry()
         self._lag = Histogram(
             "scan_bridge_lag_seconds",
@@ -83,7 +83,7 @@ class Exporter(Collector):
         now_s = time.time()
         for name, text in COUNTERS.items():
             value = getattr(status.counters, name)
-            yield CounterMetricFamily(f"scan_bridge_{name}", text, value, created=status.started_at.timestamp())
+            yield CounterMetricFamily(f"scan_bridge_{name}", text, value)
         if status.published is not None:
             yield _gauge(
                 "data_age_seconds", "Age of the newest scan published.", now_s - status.published.mtime_ns / 1e9
@@ -104,10 +104,17 @@ class Exporter(Collector):
         yield per_minute
         yield _gauge("waiting_files", "Files waiting to be published or to become complete.", self._waiting())
         yield _gauge("hazelcast_connected", "1 if connected to Hazelcast, else 0.", self._connected())
-        source = {state: state == status.source.state for state in ("ok", "empty", "missing", "unreadable")}
-        yield StateSetMetricFamily("scan_bridge_source_state", "State of the folder.", source)
-        mode = {mode: mode == status.source.watch_mode for mode in ("inotify", "polling")}
-        yield StateSetMetricFamily("scan_bridge_watch_mode", "How new files are noticed.", mode)
+        states = ("ok", "empty", "missing", "unreadable")
+        yield _one_of("source_state", "State of the folder.", "state", states, status.source.state)
+        modes = ("inotify", "polling")
+        yield _one_of("watch_mode", "How new files are noticed.", "mode", modes, status.source.watch_mode)
+
+
+def _one_of(name: str, text: str, label: str, choices: tuple[str, ...], current: str) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"scan_bridge_{name}", f"{text} 1 for the current one, else 0.", labels=[label])
+    for choice in choices:
+        family.add_metric([choice], choice == current)
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
