@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
 import os
 import sys
 from pathlib import Path
@@ -130,13 +128,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         daemon.refuse(str(error))
         raise
-    try:
-        asyncio.run(daemon.serve(config, reload))
-    except Exception:
-        logging.getLogger("bridge").critical("the bridge ends: a stage failed", exc_info=True)
-        daemon.leave(1)
-    daemon.leave(0)
-    return 0
+    daemon.run(config, reload)
 
 
 def _check_config(arguments: argparse.Namespace) -> int:

@@ -16,11 +16,24 @@ from typing import Any, TypeVar
 from hazelcast.asyncio import HazelcastClient, Map
 from hazelcast.config import Config as ClientConfig
 from hazelcast.config import ReconnectMode
+from hazelcast.errors import HazelcastSerializationError
 from hazelcast.lifecycle import LifecycleState
+from hazelcast.serialization.serializer import PythonObjectSerializer
 
 from bridge.config import Hazelcast, credential_path
 
 T = TypeVar("T")
+
+# What `get` returns for a value that cannot be read here, such as an object of a Java class or a Python pickle.
+FOREIGN = object()
+
+
+def _refuse_pickle(self: PythonObjectSerializer, stream: Any) -> object:
+    """In place of the client's own: it would run whatever code a pickle in the map holds."""
+    return FOREIGN
+
+
+PythonObjectSerializer.read = _refuse_pickle  # type: ignore[method-assign]
 
 # One backup member that does not acknowledge must not use up the deadline of the call.
 BACKUP_ACK_SHARE = 0.5
@@ -61,7 +74,10 @@ class Cluster:
         """
         await self.close()
         self.lost.clear()
-        client = HazelcastClient(_client_config(self._config, self._name, self._on_lifecycle))
+        try:
+            client = HazelcastClient(_client_config(self._config, self._name, self._on_lifecycle))
+        except OSError as error:
+            raise ClusterError(f"password_file: {error}") from error
         with _LastConnectionError() as reason:
             # create_and_start would leak its sockets and tasks when it is cancelled; shutdown ends them all.
             starting = asyncio.create_task(client._start())  # type: ignore[no-untyped-call]
@@ -78,8 +94,13 @@ class Cluster:
         self._map = await self._call(client.get_map(self._config.map), "opening the map")
 
     async def get(self, key: str) -> Any:
-        """The value of `key`, or None. A `byte[]` comes as `bytearray`. Raises ClusterError."""
-        return await self._call(self._require_map().get(key), f"get {key}")
+        """The value of `key`, or None, or FOREIGN. A `byte[]` comes as `bytearray`. Raises ClusterError."""
+        try:
+            return await self._call(self._require_map().get(key), f"get {key}")
+        except ClusterError as error:
+            if isinstance(error.__cause__, HazelcastSerializationError):
+                return FOREIGN
+            raise
 
     async def set(self, key: str, value: Any) -> None:
         """Store `value`, whatever is there. Raises ClusterError."""

@@ -222,7 +222,22 @@ def refuse(reason: str) -> None:
     Notify().status(f"configuration not valid: {reason.splitlines()[0]}")
 
 
-def leave(code: int) -> NoReturn:
+def run(config: Config, reload: Callable[[], Config]) -> NoReturn:
+    """`serve`, then end the process with exit code 0, or 1 after a stage failed."""
+    asyncio.run(_serve_and_leave(config, reload))
+    raise AssertionError  # not reached
+
+
+async def _serve_and_leave(config: Config, reload: Callable[[], Config]) -> NoReturn:
+    try:
+        await serve(config, reload)
+    except Exception:  # whatever it was, systemd starts us anew
+        log.critical("the bridge ends: a stage failed", exc_info=True)
+        _leave(1)
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
     """End the process now: a thread that hangs in a disk read must not keep it."""
     logging.shutdown()
     os._exit(code)

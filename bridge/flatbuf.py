@@ -65,6 +65,13 @@ class Table:
         at = self.position(slot)
         return int(unpack(format_, self.data, at)[0]) if at else default
 
+    def byte(self, slot: int) -> int:
+        """The unsigned byte in `slot`, for flags and union types; 0 if absent."""
+        at = self.position(slot)
+        if at >= len(self.data):
+            raise _outside()
+        return at and self.data[at]
+
     def target(self, slot: int) -> int:
         """Where the offset in `slot` points to; 0 if the field is absent."""
         offset = self._slots[slot] if slot < len(self._slots) else 0
@@ -96,14 +103,15 @@ class Table:
 
     def tables(self, slot: int) -> Iterator[Table]:
         """The tables in the vector in `slot`."""
+        data = self.data
         start, count = self.vector(slot, 4)
         for at in range(start, start + 4 * count, 4):
-            yield Table(self.data, at + _UINT32(self.data, at)[0])
+            yield Table(data, at + _UINT32(data, at)[0])
 
-    def text(self, slot: int) -> bytes | None:
-        """The string in `slot`, as bytes."""
+    def text(self, slot: int) -> memoryview:
+        """The string in `slot`, undecoded; empty if absent."""
         start, length = self.vector(slot, 1)
-        return bytes(self.data[start : start + length]) if start else None
+        return self.data[start : start + length]
 
 
 def root(data: memoryview) -> Table:

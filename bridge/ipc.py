@@ -86,14 +86,14 @@ def stream_metadata(data: bytes | bytearray | memoryview) -> dict[str, str]:
         InvalidScan: it does not begin like an Arrow IPC stream.
     """
     try:
-        return SchemaSource.of_message(_schema_message(memoryview(data).cast("B")).table).metadata()
+        return SchemaSource(_schema_message(memoryview(data).cast("B")).table, in_footer=False).metadata()
     except Malformed as error:
         raise InvalidScan(_one_line(str(error))) from error
 
 
 def _open_stream(view: memoryview) -> tuple[SchemaSource, Iterator[_Message]]:
     message = _schema_message(view)
-    return SchemaSource.of_message(message.table), _messages_of_stream(view, len(message.whole), message.legacy)
+    return SchemaSource(message.table, in_footer=False), _messages_of_stream(view, len(message.whole), message.legacy)
 
 
 def _schema_message(view: memoryview) -> _Message:
@@ -133,7 +133,7 @@ def _open_file(view: memoryview) -> tuple[SchemaSource, Iterator[_Message]]:
     if not 0 < length <= footer_end - 8:
         raise Malformed(f"a footer of {length} bytes in a file of {len(view)}")
     footer = root(view[footer_end - length : footer_end])
-    return SchemaSource.of_footer(footer), _messages_of_file(view[: footer_end - length], footer)
+    return SchemaSource(footer, in_footer=True), _messages_of_file(view[: footer_end - length], footer)
 
 
 def _messages_of_file(view: memoryview, footer: Table) -> Iterator[_Message]:
@@ -151,7 +151,7 @@ def _messages_of_file(view: memoryview, footer: Table) -> Iterator[_Message]:
             if message.kind != kind:
                 raise Malformed(f"the footer lists a message of kind {message.kind} as one of kind {kind}")
             header = message.table.table(2)
-            if kind == _DICTIONARY_BATCH and header and not header.scalar(2, "<B"):  # no delta
+            if kind == _DICTIONARY_BATCH and header and not header.byte(2):  # no delta
                 identity = header.scalar(0, "<q")
                 if identity in dictionaries:
                     raise Malformed(f"dictionary {identity} is replaced, which a file cannot express")
@@ -181,7 +181,7 @@ def _message_at(view: memoryview, at: int) -> _Message:
     end = start + length + body_length
     if body_length < 0 or end > len(view):
         raise Malformed(f"incomplete: the message at byte {at} is cut short")
-    return _Message(view[at:end], metadata, view[start + length : end], table, table.scalar(1, "<B"), legacy)
+    return _Message(view[at:end], metadata, view[start + length : end], table, table.byte(1), legacy)
 
 
 def _frame(metadata: bytes | memoryview) -> list[bytes | memoryview]:

@@ -7,10 +7,10 @@ Formats: https://github.com/apache/arrow/tree/main/format (Message.fbs); slots a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bridge.flatbuf import Malformed, Table, unpack
-from bridge.ipc_schema import Allowance
+from bridge.ipc_schema import Allowance, KeyValue
 
 _V4 = 3  # MetadataVersion.V4
 _VERSION, _, _HEADER, _, _METADATA = range(5)  # of Message
@@ -58,26 +58,28 @@ class Limits:
         cost = self._cost(message, _require(header.table(_DATA)), body)
         identity = header.scalar(_ID, "<q")
         before = self._dictionaries.get(identity, 0)
-        after = before + cost if header.scalar(_IS_DELTA, "<B") else cost
+        after = before + cost if header.byte(_IS_DELTA) else cost
         self._dictionaries[identity] = after
         self._reads_per_batch += (after - before) * self._uses.get(identity, 0)
 
     def _cost(self, message: Table, batch: Table, body: memoryview) -> int:
         """Count the decoded bytes of a batch, and return them."""
-        if message.position(_METADATA):
-            Allowance(message.data).spend_metadata(message, _METADATA)
+        custom = Allowance(message.data).key_values(message, _METADATA)
         start, count = batch.vector(_NODES, 16)
+        lengths = unpack(f"<{2 * count}q", batch.data, start)[::2]
         length = batch.scalar(_LENGTH, "<q")
-        rows = max((length, *unpack(f"<{2 * count}q", batch.data, start)[::2]))
-        if length < 0 or rows > self._max_rows:
-            raise Malformed(f"a batch has {min(length, 0) or rows} rows")
-        if batch.position(_COMPRESSION) or _is_compressed_as_in_0_17(message):
-            cost = _decompressed(batch, body)
+        if length < 0 or max((length, *lengths)) > self._max_rows:
+            raise Malformed(f"a batch of {max((length, *lengths))} rows")
+        start, count = batch.vector(_BUFFERS, 16)
+        buffers = unpack(f"<{2 * count}q", batch.data, start)  # offset, length, offset, length, …
+        if count and min(buffers) < 0:
+            raise Malformed("a buffer has a negative offset or length")
+        cost = sum(buffers[1::2])
+        if batch.position(_COMPRESSION) or _is_compressed_as_in_0_17(message, custom):
+            cost = _decompressed(buffers, body)
             self._decoded += cost
-        else:
-            cost = sum(length for _, length in _buffers(batch))
-            # Where buffers overlap, they come to more than the body that they lie in.
-            self._decoded += max(0, cost - len(body))
+        elif cost > len(body):  # buffers that overlap come to more than the body that they lie in
+            self._decoded += cost - len(body)
         if self._decoded > self._max_decoded:
             raise Malformed(f"its buffers expand to more than max_decoded_bytes = {self._max_decoded}")
         return cost
@@ -89,19 +91,10 @@ def _require(table: Table | None) -> Table:
     return table
 
 
-def _buffers(batch: Table) -> list[tuple[int, int]]:
-    """Offset in the body and length of each buffer."""
-    start, count = batch.vector(_BUFFERS, 16)
-    numbers = unpack(f"<{2 * count}q", batch.data, start)
-    if count and min(numbers) < 0:
-        raise Malformed("a buffer has a negative offset or length")
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-
-def _decompressed(batch: Table, body: memoryview) -> int:
+def _decompressed(buffers: Sequence[int], body: memoryview) -> int:
     """The bytes that compressed buffers say they expand to."""
     total = 0
-    for offset, length in _buffers(batch):
+    for offset, length in zip(buffers[::2], buffers[1::2], strict=True):
         if not length:
             continue
         if length < 8 or offset + length > len(body):
@@ -114,7 +107,5 @@ def _decompressed(batch: Table, body: memoryview) -> int:
     return total
 
 
-def _is_compressed_as_in_0_17(message: Table) -> bool:
-    return message.scalar(_VERSION, "<h") == _V4 and any(
-        pair.text(0) == _COMPRESSION_OF_0_17 for pair in message.tables(_METADATA)
-    )
+def _is_compressed_as_in_0_17(message: Table, custom: list[KeyValue]) -> bool:
+    return message.scalar(_VERSION, "<h") == _V4 and any(pair.key == _COMPRESSION_OF_0_17 for pair in custom)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from itertools import accumulate, count
+from typing import NamedTuple
 
 from bridge.flatbuf import Malformed, Table
 
@@ -36,6 +36,14 @@ _HEAD = struct.Struct("<I 7H 6H 4H 2x iIIhBx iIIIh6x")
 _MESSAGE_VTABLE, _SCHEMA_VTABLE, _KEY_VALUE_VTABLE, _MESSAGE_AT, _SCHEMA_AT, _VECTOR_AT = 4, 18, 30, 40, 56, 80
 
 
+class KeyValue(NamedTuple):
+    """One pair of custom metadata: where it is, and what it says."""
+
+    at: int
+    key: bytes
+    value: memoryview
+
+
 class Allowance:
     """How much reading a flatbuffer may still ask for.
 
@@ -52,115 +60,95 @@ class Allowance:
         if self._left < 0:
             raise Malformed("its metadata unfolds to far more than its size")
 
-    def spend_metadata(self, owner: Table, slot: int) -> None:
-        """Spend what the key-value pairs in `slot` take."""
-        if owner.position(slot):
-            self.spend(owner.vector(slot, 4)[1] * _MIN_TABLE_BYTES)
-            for pair in owner.tables(slot):
-                self.spend(pair.vector(_KEY, 1)[1] + pair.vector(_VALUE, 1)[1])
+    def key_values(self, owner: Table, slot: int) -> list[KeyValue]:
+        """The custom metadata in `slot`. Raises `Malformed` as `spend`, or when an offset is out of bounds."""
+        if not owner.position(slot):
+            return []
+        self.spend(owner.vector(slot, 4)[1] * _MIN_TABLE_BYTES)
+        pairs = []
+        for pair in owner.tables(slot):
+            key, value = pair.text(_KEY), pair.text(_VALUE)
+            self.spend(len(key) + len(value))
+            pairs.append(KeyValue(pair.at, bytes(key), value))
+        return pairs
 
 
-@dataclass(frozen=True)
 class SchemaSource:
-    """A schema where it was found: in the first message of a stream, or in the footer of a file."""
+    """A schema where it was found: in the first message of a stream, or in the footer of a file.
 
-    holder: Table
-    schema: Table
-    in_footer: bool
+    Raises (here and in all it does):
+        Malformed: an offset is out of bounds, or the schema unfolds to far more than its size.
+    """
 
-    @classmethod
-    def of_message(cls, message: Table) -> Self:
-        """The schema of a schema message."""
-        return cls._of(message, _MESSAGE_HEADER, in_footer=False)
-
-    @classmethod
-    def of_footer(cls, footer: Table) -> Self:
-        """The schema of a file. The one in the file's first message is a copy that no reader looks at."""
-        return cls._of(footer, _FOOTER_SCHEMA, in_footer=True)
-
-    @classmethod
-    def _of(cls, holder: Table, slot: int, *, in_footer: bool) -> Self:
-        schema = holder.table(slot)
+    def __init__(self, holder: Table, *, in_footer: bool) -> None:
+        # A file's first message has the schema, too. It is a copy that no reader looks at.
+        schema = holder.table(_FOOTER_SCHEMA if in_footer else _MESSAGE_HEADER)
         if schema is None:
             raise Malformed("it has no schema")
-        return cls(holder, schema, in_footer)
-
-    def dictionary_uses(self) -> Counter[int]:
-        """How many fields, at any depth, each dictionary encodes, by the dictionary's id.
-
-        Raises:
-            Malformed: an offset is out of bounds, or the schema unfolds to far more than its size.
-        """
-        uses: Counter[int] = Counter()
-        allowance = Allowance(self.schema.data)
-        allowance.spend_metadata(self.holder, _HOLDER_METADATA)
-        allowance.spend_metadata(self.schema, _METADATA)
-        pending = [(self.schema, _FIELDS)]
-        while pending:
-            owner, slot = pending.pop()
-            allowance.spend(owner.vector(slot, 4)[1] * _MIN_TABLE_BYTES)
-            for field in owner.tables(slot):
-                allowance.spend(field.vector(_NAME, 1)[1])
-                allowance.spend_metadata(field, _FIELD_METADATA)
-                if item_size := _SIZED_TYPES.get(field.scalar(_TYPE_TYPE, "<B")):
-                    parameters = field.table(_TYPE)
-                    allowance.spend(parameters.vector(1, item_size)[1] * item_size if parameters else 0)
-                if dictionary := field.table(_DICTIONARY):
-                    uses[dictionary.scalar(0, "<q")] += 1
-                if field.position(_CHILDREN):
-                    pending.append((field, _CHILDREN))
-        return uses
+        self._holder = holder
+        self._in_footer = in_footer
+        self._schema = schema
+        self._allowance = Allowance(schema.data)
+        self._metadata = self._allowance.key_values(schema, _METADATA)
+        self._holder_metadata = self._allowance.key_values(holder, _HOLDER_METADATA)
 
     def metadata(self) -> dict[str, str]:
-        """The schema's custom metadata; the first of equal keys, as pyarrow does.
+        """The schema's custom metadata; the first of equal keys, as pyarrow does."""
+        reverse = reversed(self._metadata)
+        return {pair.key.decode(errors="replace"): str(pair.value, errors="replace") for pair in reverse}
 
-        Raises:
-            Malformed: as `dictionary_uses`.
-        """
-        Allowance(self.schema.data).spend_metadata(self.schema, _METADATA)
-        found: dict[str, str] = {}
-        for pair in self.schema.tables(_METADATA):
-            key, value = ((pair.text(slot) or b"").decode(errors="replace") for slot in (_KEY, _VALUE))
-            found.setdefault(key, value)
-        return found
+    def dictionary_uses(self) -> Counter[int]:
+        """How many fields, at any depth, each dictionary encodes, by the dictionary's id."""
+        spend = self._allowance.spend
+        uses: Counter[int] = Counter()
+        pending = [(self._schema, _FIELDS)]
+        while pending:
+            owner, slot = pending.pop()
+            for field in owner.tables(slot):
+                children = field.vector(_CHILDREN, 4)[1]
+                spend(_MIN_TABLE_BYTES * (1 + children) + field.vector(_NAME, 1)[1])
+                if children:
+                    pending.append((field, _CHILDREN))
+                self._allowance.key_values(field, _FIELD_METADATA)
+                if dictionary := field.table(_DICTIONARY):
+                    uses[dictionary.scalar(0, "<q")] += 1
+                item_size = _SIZED_TYPES.get(field.byte(_TYPE_TYPE))
+                if item_size and (parameters := field.table(_TYPE)):
+                    spend(parameters.vector(1, item_size)[1] * item_size)
+        return uses
 
     def extended_message(self, metadata: Mapping[str, str]) -> bytes:
         """The flatbuffer of a schema message: this schema, its custom metadata extended by `metadata`.
 
         A footer's own custom metadata joins the schema's, as a stream has no footer. Of equal keys, `metadata` goes
-        before the schema's, that before the footer's. Call `dictionary_uses` first: it bounds what this one reads.
-
-        Raises:
-            Malformed: an offset is out of bounds, or there are parts not known here, which would be lost.
+        before the schema's, that before the footer's.
         """
-        if self.holder.has_beyond(_HOLDER_METADATA) or self.schema.has_beyond(_FEATURES):
+        if self._holder.has_beyond(_HOLDER_METADATA) or self._schema.has_beyond(_FEATURES):
             raise Malformed("its schema has parts from a newer version of Arrow")
         kept = self._kept({key.encode() for key in metadata})
-        count = len(kept) + len(metadata)
-        pairs_at = _VECTOR_AT + 4 + 4 * count
+        total = len(kept) + len(metadata)
+        pairs_at = _VECTOR_AT + 4 + 4 * total
         pairs = _key_values(pairs_at, metadata)
         size = pairs_at + len(pairs)
         size += -size % 8  # the original keeps its alignment
         targets = [size + at for at in kept] + [pairs_at + 12 * i for i in range(len(metadata))]
         entries = (target - (_VECTOR_AT + 4 + 4 * i) for i, target in enumerate(targets))
-        prefix = self._head(size) + struct.pack(f"<{1 + count}I", count, *entries) + pairs
-        return b"".join((prefix.ljust(size, b"\0"), self.schema.data))
+        prefix = self._head(size) + struct.pack(f"<{1 + total}I", total, *entries) + pairs
+        return b"".join((prefix.ljust(size, b"\0"), self._schema.data))
 
     def _kept(self, replaced: set[bytes]) -> list[int]:
         """Where the key-value pairs are that stay."""
-        kept: list[int] = []
-        taken: set[bytes | None] = set(replaced)
-        for owner, slot in ((self.schema, _METADATA), (self.holder, _HOLDER_METADATA))[: 1 + self.in_footer]:
-            pairs = [(pair.text(_KEY), pair.at) for pair in owner.tables(slot)]
-            kept += [at for key, at in pairs if key not in taken]
-            taken |= {key for key, _ in pairs}
-        return kept
+        kept = [pair for pair in self._metadata if pair.key not in replaced]
+        if self._in_footer:
+            taken = replaced | {pair.key for pair in kept}
+            kept += [pair for pair in self._holder_metadata if pair.key not in taken]
+        return [pair.at for pair in kept]
 
     def _head(self, size: int) -> bytes:
         """Root, vtables, Message and Schema, to stand `size` bytes before the original."""
-        version = self.holder.scalar(_VERSION, "<h")
-        message_metadata = 0 if self.in_footer else self.holder.target(_HOLDER_METADATA)
-        fields, features = self.schema.target(_FIELDS), self.schema.target(_FEATURES)
+        version = self._holder.scalar(_VERSION, "<h")
+        message_metadata = 0 if self._in_footer else self._holder.target(_HOLDER_METADATA)
+        fields, features = self._schema.target(_FIELDS), self._schema.target(_FEATURES)
         return _HEAD.pack(
             _MESSAGE_AT,
             *(14, 16, 12, 14, 4, 0, 8 if message_metadata else 0),
@@ -175,20 +163,17 @@ class SchemaSource:
             size + fields - (_SCHEMA_AT + 4),
             _VECTOR_AT - (_SCHEMA_AT + 8),
             size + features - (_SCHEMA_AT + 12),
-            self.schema.scalar(_ENDIANNESS, "<h"),
+            self._schema.scalar(_ENDIANNESS, "<h"),
         )
 
 
 def _key_values(at: int, metadata: Mapping[str, str]) -> bytes:
     """The KeyValue tables of `metadata` and then their strings, to stand at `at`."""
-    tables, strings = bytearray(), bytearray()
-    strings_at = at + 12 * len(metadata)
-    for pair in metadata.items():
-        table_at = at + len(tables)
-        tables += struct.pack("<i", table_at - _KEY_VALUE_VTABLE)
-        for slot, text in enumerate(pair):
-            tables += struct.pack("<I", strings_at + len(strings) - (table_at + 4 + 4 * slot))
-            encoded = text.encode(errors="backslashreplace")
-            strings += struct.pack("<I", len(encoded)) + encoded
-            strings += bytes(4 - len(strings) % 4)  # at least one NUL
-    return bytes(tables + strings)
+    texts = [text.encode(errors="backslashreplace") for pair in metadata.items() for text in pair]
+    strings = [struct.pack("<I", len(text)) + text + bytes(4 - len(text) % 4) for text in texts]  # NUL, padding
+    positions = list(accumulate(map(len, strings), initial=at + 12 * len(metadata)))
+    tables = [
+        struct.pack("<iII", table - _KEY_VALUE_VTABLE, key - (table + 4), value - (table + 8))
+        for table, key, value in zip(count(at, 12), positions[:-1:2], positions[1::2], strict=False)
+    ]
+    return b"".join((*tables, *strings))

@@ -122,8 +122,10 @@ class Pipeline:
                 await self._wake.wait()
 
     async def _refresh(self) -> None:
-        await self._publisher.refresh()
+        arrived = await self._publisher.refresh()
         self._trouble.over()
+        if arrived is not None:
+            self._done(arrived)
         held = self._publisher.held
         if held is not None and is_future(held.key.mtime_ns, time.time_ns(), self._config.max_future_s):
             ahead_s = (held.key.mtime_ns - time.time_ns()) / 1e9
@@ -163,7 +165,7 @@ class Pipeline:
             if published is None:
                 self._overtaken(file)
             else:
-                self._done(file, published)
+                self._done(published)
 
     async def _read(self, file: ScanFile) -> bytes:
         if self.read_in_thread:
@@ -180,7 +182,8 @@ class Pipeline:
 
     # ---- what becomes of it
 
-    def _done(self, file: ScanFile, published: Published) -> None:
+    def _done(self, published: Published) -> None:
+        file = published.file
         self.last = published
         self._metrics.scan_published(time.monotonic(), published.lag_ms)
         sequence = published.provenance.sequence

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge import ipc
-from bridge.cluster import Cluster, ClusterError
+from bridge.cluster import FOREIGN, Cluster, ClusterError
 from bridge.order import Held, ScanFile, supersedes
 from bridge.provenance import Provenance
 
@@ -27,6 +27,7 @@ MOST_RACES = 10
 class Published:
     """A scan as it went into the map."""
 
+    file: ScanFile
     provenance: Provenance
     rows: int
     bytes: int
@@ -46,6 +47,7 @@ class Publisher:
         self._value: Any = None
         self._known = False
         self._provenance: Provenance | None = None
+        self._in_doubt: Published | None = None  # sent, but not acknowledged in time
 
     @property
     def known(self) -> bool:
@@ -61,13 +63,21 @@ class Publisher:
         """The map may hold something else by now (the connection was lost): ask before the next write."""
         self._known = False
 
-    async def refresh(self) -> None:
-        """Ask the map what it holds. Raises ClusterError."""
+    async def refresh(self) -> Published | None:
+        """Ask the map what it holds; returns our last scan if it turns out that it did arrive.
+
+        Raises:
+            ClusterError: the cluster is away or too slow.
+        """
         value = await self._cluster.get(self._key)
         provenance = _provenance(value)
         if value is not None and provenance is None:
             log.warning("%s holds a value that no bridge wrote; the next scan will replace it", self._key)
         self._value, self._provenance, self._known = value, provenance, True
+        in_doubt, self._in_doubt = self._in_doubt, None
+        if in_doubt is not None and in_doubt.provenance == provenance:
+            return _acknowledged(in_doubt)
+        return None
 
     async def publish(self, file: ScanFile, encode: Callable[[Provenance], ipc.Value]) -> Published | None:
         """Put a scan, as `encode` makes it, into the map; None if what the map holds is newer.
@@ -77,8 +87,8 @@ class Publisher:
             ClusterError: the cluster is away or too slow; whether the scan arrived is then unknown.
         """
         for _ in range(MOST_RACES):
-            if not self._known:
-                await self.refresh()
+            if not self._known and (arrived := await self.refresh()) and arrived.file == file:
+                return arrived
             if not supersedes(file, self.held, time.time_ns(), self._max_future_s):
                 return None
             provenance = Provenance(
@@ -91,15 +101,19 @@ class Publisher:
             )
             value = encode(provenance)
             self._known = False
-            if await self._write(value.data):
+            self._in_doubt = Published(file, provenance, value.rows, len(value.data), provenance.published_ns, 0.0)
+            stored = await self._write(value.data)
+            published, self._in_doubt = self._in_doubt, None
+            if stored:
                 self._value, self._provenance, self._known = value.data, provenance, True
-                now_ns = time.time_ns()
-                lag_ms = max(0.0, (now_ns - file.ctime_ns) / 1e6)
-                return Published(provenance, value.rows, len(value.data), now_ns, lag_ms)
+                return _acknowledged(published)
             await self._refresh_after_lost_race()
         raise ClusterError(f"{self._key}: lost {MOST_RACES} races in a row against other writers")
 
     async def _write(self, data: bytearray) -> bool:
+        if self._value is FOREIGN:
+            await self._cluster.set(self._key, data)
+            return True
         if self._value is None:
             return await self._cluster.put_if_absent(self._key, data)
         return await self._cluster.replace_if_same(self._key, self._value, data)
@@ -112,6 +126,11 @@ class Publisher:
                 f"{self._key}: the cluster says that an unchanged value changed; "
                 "its map must keep in-memory-format BINARY (with OBJECT, byte arrays cannot be compared)"
             )
+
+
+def _acknowledged(published: Published) -> Published:
+    now_ns = time.time_ns()
+    return replace(published, acknowledged_ns=now_ns, lag_ms=max(0.0, (now_ns - published.file.ctime_ns) / 1e6))
 
 
 def _provenance(value: Any) -> Provenance | None:

@@ -123,7 +123,7 @@ class Source:
     def _look_into(self, names: list[str], root: os.stat_result, newer_than: OrderKey | None) -> Look:
         today = time.gmtime()
         days = newest_days(names, date(today.tm_year, today.tm_mon, today.tm_mday), self._scan_days)
-        days += [day for day in self._touched if day in names and day not in days]
+        days += [day for day in tuple(self._touched) if day in names and day not in days]
         folders = [Folder(("", root.st_dev, root.st_ino))]
         found: list[ScanFile] = []
         count = 0

@@ -26,11 +26,6 @@ class Trouble:
         self._told_s = 0.0
         self.reason = ""
 
-    @property
-    def lasting_s(self) -> float | None:
-        """Seconds since the trouble began; None without trouble."""
-        return None if self._since_s is None else time.monotonic() - self._since_s
-
     def met(self, reason: str) -> float:
         """The trouble happened (again). Logs if there is news; returns how many seconds to wait before trying again."""
         now_s = time.monotonic()
@@ -38,7 +33,9 @@ class Trouble:
             self._since_s = now_s
         silent_s = now_s - self._told_s
         if not self.reason or silent_s >= REPEAT_S or (reason != self.reason and silent_s >= OTHER_REASON_S):
-            self._logger.warning("%s: %s; trying again (for %.0f s now)", self._what, reason, now_s - self._since_s)
+            lasting_s = now_s - self._since_s
+            lasting = f" (for {lasting_s:.0f} s now)" if lasting_s >= 1 else ""
+            self._logger.warning("%s: %s; trying again%s", self._what, reason, lasting)
             self.reason, self._told_s = reason, now_s
         wait_s = self._wait_s * random.uniform(0.75, 1.25)  # noqa: S311  # jitter is no secret
         self._wait_s = min(self._wait_s * 2, self._longest_wait_s)
