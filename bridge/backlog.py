@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from bridge.order import Held, ScanFile, is_future, supersedes
 
-# Far more than one folder sees between two publishes; beyond it, older scans are given up as overtaken.
+# Far more than one folder sees between two publishes; beyond it, the older half is given up as overtaken (half, so
+# that a burst costs one sorting per so many scans, not per scan).
 MOST_WAITING = 1000
 # Files remembered as bad; a producer gone mad must not fill the memory.
 MOST_SETTLED = 10_000
@@ -66,20 +67,12 @@ class Backlog:
             waiting.due_s = min(waiting.due_s, now_s + delay_s)
         if len(self._waiting) <= MOST_WAITING:
             return 0
-        del self._waiting[min(self._waiting.values(), key=lambda waiting: waiting.file).file.path]
-        return 1
+        return self._give_up(now_ns)
 
     def next(self, now_s: float, now_ns: int) -> Waiting | None:
         """The newest scan whose time has come; scans dated in the future come last."""
         due = [waiting for waiting in self._waiting.values() if waiting.due_s <= now_s]
-        return max(
-            due,
-            key=lambda waiting: (
-                not is_future(waiting.file.mtime_ns, now_ns, self._max_future_s),
-                waiting.file,
-            ),
-            default=None,
-        )
+        return max(due, key=lambda waiting: self._rank(waiting, now_ns), default=None)
 
     def due_in_s(self, now_s: float) -> float | None:
         """Seconds until a scan's time has come, at least 0; None if none waits."""
@@ -101,8 +94,10 @@ class Backlog:
             self._settled.popitem(last=False)
 
     def drop(self, file: ScanFile) -> None:
-        """This file is done with."""
-        self._waiting.pop(file.path, None)
+        """This version of the file is done with; a newer one, come in meanwhile, stays."""
+        waiting = self._waiting.get(file.path)
+        if waiting is not None and waiting.file == file:
+            del self._waiting[file.path]
 
     def drop_overtaken(self, held: Held, now_ns: int) -> list[ScanFile]:
         """Drop what may no longer be published and was not yet looked into; returns what was dropped.
@@ -117,3 +112,14 @@ class Backlog:
         for file in overtaken:
             self.drop(file)
         return overtaken
+
+    def _give_up(self, now_ns: int) -> int:
+        ranked = sorted(self._waiting.values(), key=lambda waiting: self._rank(waiting, now_ns))
+        given_up = ranked[: len(ranked) - MOST_WAITING // 2]
+        for waiting in given_up:
+            self.drop(waiting.file)
+        return len(given_up)
+
+    def _rank(self, waiting: Waiting, now_ns: int) -> tuple[bool, ScanFile]:
+        """The higher, the sooner its turn."""
+        return not is_future(waiting.file.mtime_ns, now_ns, self._max_future_s), waiting.file

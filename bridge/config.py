@@ -19,6 +19,7 @@ from pydantic_settings.exceptions import SettingsError
 
 DEFAULT_CONFIG_PATH = Path("/etc/scan-bridge/config.toml")
 ENV_PREFIX = "SCAN_BRIDGE_"
+ENVIRONMENT_HINT = f"""a list is written as JSON: {ENV_PREFIX}HAZELCAST__MEMBERS='["10.0.0.5:5701"]'"""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
@@ -203,12 +204,15 @@ def load(path: Path, model: type[ConfigT]) -> ConfigT:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     _refuse_unknown_environment(model)
+    for key in document:
+        if key.startswith("_"):  # pydantic-settings would take it for an option of its own
+            raise ConfigError(f"{path}: {key}: unknown key")
     try:
         config = model(**document)
     except ValidationError as error:
         raise ConfigError("\n".join(_line(path, item) for item in error.errors())) from error
     except SettingsError as error:
-        raise ConfigError(f"environment: {error}: {error.__cause__}") from error
+        raise ConfigError(f"environment: {error}: {error.__cause__}; {ENVIRONMENT_HINT}") from error
     for secret in (config.hazelcast.tls.key_file, credential_path(config.hazelcast.password_file)):
         _refuse_readable_by_others(path, secret)
     return config
@@ -226,7 +230,7 @@ def _line(path: Path, item: Any) -> str:
         "missing": "missing",
     }.get(item["type"], item["msg"].removeprefix("Value error, "))
     given = "" if item["type"] in ("missing", "extra_forbidden") else f" (given: {item['input']!r})"
-    variable = ENV_PREFIX + key.upper().replace(".", "__")
+    variable = ENV_PREFIX + "__".join(part.upper() for part in item["loc"] if isinstance(part, str))
     origin = f"environment variable {variable}" if variable in os.environ else str(path)
     return f"{origin}: {key}: {reason}{given}"
 

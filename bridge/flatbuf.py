@@ -90,10 +90,12 @@ class Table:
 
     def vector(self, slot: int, item_size: int) -> tuple[int, int]:
         """Where the items of the vector in `slot` start, and how many there are; all lie inside the buffer."""
-        at = self.target(slot)
-        if not at:
+        offset = self._slots[slot] if slot < len(self._slots) else 0
+        if not offset:
             return 0, 0
+        at = self.at + offset
         try:
+            at += _UINT32(self.data, at)[0]
             count = _UINT32(self.data, at)[0]
         except struct.error:
             raise _outside() from None

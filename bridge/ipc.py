@@ -65,7 +65,8 @@ def to_stream(content: bytes | bytearray | memoryview, metadata: Mapping[str, st
     view = memoryview(content).cast("B")
     try:
         source, messages = _open_file(view) if view[:6] == _MAGIC else _open_stream(view)
-        limits = Limits(len(view), max_decoded_bytes, source.dictionary_uses())
+        survey = source.survey()
+        limits = Limits(len(view), max_decoded_bytes, survey.dictionary_uses)
         parts: list[bytes | memoryview] = _frame(source.extended_message(metadata))
         for message in messages:
             if message.kind == _DICTIONARY_BATCH:
@@ -74,7 +75,7 @@ def to_stream(content: bytes | bytearray | memoryview, metadata: Mapping[str, st
                 limits.admit_record_batch(message.table, message.body)
             parts += [*_frame(message.metadata), message.body] if message.legacy else [message.whole]
         data = bytearray().join([*parts, _END])
-        return Value(data, ipc_decode.validate(data))
+        return Value(data, ipc_decode.validate(data, survey.types))
     except (Malformed, MemoryError) as error:
         raise InvalidScan(_one_line(str(error) or "not enough memory")) from error
 
@@ -97,6 +98,8 @@ def _open_stream(view: memoryview) -> tuple[SchemaSource, Iterator[_Message]]:
 
 
 def _schema_message(view: memoryview) -> _Message:
+    if not view:
+        raise Malformed("it is empty")
     try:
         message = _message_at(view, 0)
     except Malformed as error:
@@ -150,8 +153,7 @@ def _messages_of_file(view: memoryview, footer: Table) -> Iterator[_Message]:
                 raise Malformed("the footer does not fit the messages")
             if message.kind != kind:
                 raise Malformed(f"the footer lists a message of kind {message.kind} as one of kind {kind}")
-            header = message.table.table(2)
-            if kind == _DICTIONARY_BATCH and header and not header.byte(2):  # no delta
+            if kind == _DICTIONARY_BATCH and (header := message.table.table(2)) and not header.byte(2):  # no delta
                 identity = header.scalar(0, "<q")
                 if identity in dictionaries:
                     raise Malformed(f"dictionary {identity} is replaced, which a file cannot express")
@@ -166,11 +168,9 @@ def _message_at(view: memoryview, at: int) -> _Message:
     """The message that starts at `at`, bounds checked."""
     if len(view) - at < len(_END):
         raise Malformed("incomplete: it ends where a message or the end-of-stream marker should be")
-    (length,) = unpack("<i", view, at)
-    start, legacy = at + 4, length != _CONTINUATION
-    if not legacy:
-        (length,) = unpack("<i", view, start)
-        start += 4
+    first, second = unpack("<ii", view, at)
+    legacy = first != _CONTINUATION
+    start, length = (at + 4, first) if legacy else (at + 8, second)
     if length <= 0:
         raise Malformed(f"a message with metadata of {length} bytes at byte {at}")
     metadata = view[start : start + length]

@@ -6,7 +6,8 @@ produce values that pyarrow's full validation refuses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,29 +17,32 @@ _OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
 
 # Types of the same layout that admit any value. pyarrow refuses dates off whole days and times off the day (and
 # decimals beyond their precision). Checking the UTF-8 of string views has no bound, because they may overlap.
-_ANY_VALUE = {
+_ANY_VALUE: dict[int, Any] = {
     pa.lib.Type_DATE64: pa.int64(),
     pa.lib.Type_TIME32: pa.int32(),
     pa.lib.Type_TIME64: pa.int64(),
     pa.lib.Type_STRING_VIEW: pa.binary_view(),
 }
+_WITH_VALUE_RULES = {7, 8, 9, 24}  # all these in flatbuffer's Type: Decimal, Date, Time, Utf8View
 # How to make each nested type anew with other children.
-_NESTED: dict[int, Callable[[pa.DataType, list[pa.Field]], pa.DataType]] = {
+_NESTED: dict[int, Callable[[Any, list[Any]], Any]] = {
     pa.lib.Type_LIST: lambda _, children: pa.list_(children[0]),
     pa.lib.Type_LARGE_LIST: lambda _, children: pa.large_list(children[0]),
     pa.lib.Type_LIST_VIEW: lambda _, children: pa.list_view(children[0]),
     pa.lib.Type_LARGE_LIST_VIEW: lambda _, children: pa.large_list_view(children[0]),
     pa.lib.Type_FIXED_SIZE_LIST: lambda type_, children: pa.list_(children[0], type_.list_size),
     pa.lib.Type_STRUCT: lambda _, children: pa.struct(children),
-    pa.lib.Type_MAP: lambda type_, children: pa.map_(*children[0].type, keys_sorted=type_.keys_sorted),
+    pa.lib.Type_MAP: lambda _, children: pa.map_(children[0].type.field(0), children[0].type.field(1)),
     pa.lib.Type_SPARSE_UNION: lambda type_, children: pa.sparse_union(children, type_.type_codes),
     pa.lib.Type_DENSE_UNION: lambda type_, children: pa.dense_union(children, type_.type_codes),
     pa.lib.Type_RUN_END_ENCODED: lambda _, children: pa.run_end_encoded(children[0].type, children[1].type),
 }
 
 
-def validate(data: bytearray) -> int:
+def validate(data: bytearray, types: Set[int]) -> int:
     """Decode the whole stream, check each batch in full, and return the number of rows.
+
+    `types`: those that occur in its schema at any depth, as flatbuffer's Type.
 
     Nothing is copied unless it is compressed or big-endian; one batch and its dictionaries are held at a time.
 
@@ -48,7 +52,7 @@ def validate(data: bytearray) -> int:
     rows = 0
     try:
         reader = pa.ipc.open_stream(pa.py_buffer(data), options=_OPTIONS)
-        layouts = {i: layout for i, field in enumerate(reader.schema) if (layout := _layout(field.type)) is not None}
+        layouts = _layouts(reader.schema) if types & _WITH_VALUE_RULES else {}
         for batch in reader:
             rows += batch.num_rows
             for i, layout in layouts.items():
@@ -62,7 +66,12 @@ def validate(data: bytearray) -> int:
     return rows
 
 
-def _layout(type_: pa.DataType) -> pa.DataType | None:
+def _layouts(schema: pa.Schema) -> dict[int, Any]:
+    """What to validate columns as that have to be validated as something else than they are."""
+    return {i: layout for i, field in enumerate(schema) if (layout := _layout(field.type)) is not None}
+
+
+def _layout(type_: Any) -> Any:
     """What to validate the type as: the same layout, any value allowed, at every depth. None: as it is.
 
     pyarrow admits no schema so deep that this would recurse too far (128 levels).

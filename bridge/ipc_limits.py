@@ -64,17 +64,17 @@ class Limits:
 
     def _cost(self, message: Table, batch: Table, body: memoryview) -> int:
         """Count the decoded bytes of a batch, and return them."""
-        custom = Allowance(message.data).key_values(message, _METADATA)
+        custom = Allowance(message.data).key_values(message, _METADATA) if message.position(_METADATA) else []
         start, count = batch.vector(_NODES, 16)
         lengths = unpack(f"<{2 * count}q", batch.data, start)[::2]
         length = batch.scalar(_LENGTH, "<q")
-        if length < 0 or max((length, *lengths)) > self._max_rows:
-            raise Malformed(f"a batch of {max((length, *lengths))} rows")
+        if not 0 <= length <= (most := max((length, *lengths))) <= self._max_rows:
+            raise Malformed(f"a batch of {min(length, 0) or most} rows; at most {self._max_rows} can be")
         start, count = batch.vector(_BUFFERS, 16)
         buffers = unpack(f"<{2 * count}q", batch.data, start)  # offset, length, offset, length, …
         if count and min(buffers) < 0:
             raise Malformed("a buffer has a negative offset or length")
-        cost = sum(buffers[1::2])
+        cost: int = sum(buffers[1::2])
         if batch.position(_COMPRESSION) or _is_compressed_as_in_0_17(message, custom):
             cost = _decompressed(buffers, body)
             self._decoded += cost

@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from itertools import accumulate, count
 from typing import NamedTuple
 
 from bridge.flatbuf import Malformed, Table
@@ -30,10 +29,12 @@ _MIN_TABLE_BYTES = 16
 # A schema may refer to a part twice (a shared string), within reason.
 _SLACK_BYTES = 2**20
 
-# Before the original: root offset; vtables of Message, Schema, KeyValue; Message; Schema; then the metadata vector,
-# the new KeyValues, their strings. A vtable is its size, the table's size, and where in the table each slot is.
-_HEAD = struct.Struct("<I 7H 6H 4H 2x iIIhBx iIIIh6x")
-_MESSAGE_VTABLE, _SCHEMA_VTABLE, _KEY_VALUE_VTABLE, _MESSAGE_AT, _SCHEMA_AT, _VECTOR_AT = 4, 18, 30, 40, 56, 80
+# Before the original: root offset; vtable of Message, Message; vtable of Schema, Schema; then the metadata vector, the
+# vtable of KeyValue, the new KeyValues, their strings. A vtable is its size, the table's size, and where in the table
+# each slot is. Some readers (Polars) want a vtable to come after whatever refers to its table.
+_HEAD = struct.Struct("<I 7H2x iIIhBx 6H iIIIh2x")
+_MESSAGE_VTABLE_AT, _MESSAGE_AT, _SCHEMA_VTABLE_AT, _SCHEMA_AT, _VECTOR_AT = 4, 20, 36, 48, 68
+_KEY_VALUE_VTABLE = struct.pack("<4H", 8, 12, 4, 8)
 
 
 class KeyValue(NamedTuple):
@@ -73,6 +74,13 @@ class Allowance:
         return pairs
 
 
+class Survey(NamedTuple):
+    """What the fields of a schema are, at any depth."""
+
+    types: set[int]  # flatbuffer's Type
+    dictionary_uses: Counter[int]  # how many fields each dictionary encodes, by the dictionary's id
+
+
 class SchemaSource:
     """A schema where it was found: in the first message of a stream, or in the footer of a file.
 
@@ -97,9 +105,10 @@ class SchemaSource:
         reverse = reversed(self._metadata)
         return {pair.key.decode(errors="replace"): str(pair.value, errors="replace") for pair in reverse}
 
-    def dictionary_uses(self) -> Counter[int]:
-        """How many fields, at any depth, each dictionary encodes, by the dictionary's id."""
+    def survey(self) -> Survey:
+        """Look at every field, once."""
         spend = self._allowance.spend
+        types: set[int] = set()
         uses: Counter[int] = Counter()
         pending = [(self._schema, _FIELDS)]
         while pending:
@@ -112,10 +121,10 @@ class SchemaSource:
                 self._allowance.key_values(field, _FIELD_METADATA)
                 if dictionary := field.table(_DICTIONARY):
                     uses[dictionary.scalar(0, "<q")] += 1
-                item_size = _SIZED_TYPES.get(field.byte(_TYPE_TYPE))
-                if item_size and (parameters := field.table(_TYPE)):
-                    spend(parameters.vector(1, item_size)[1] * item_size)
-        return uses
+                types.add(type_ := field.byte(_TYPE_TYPE))
+                if type_ in _SIZED_TYPES and (parameters := field.table(_TYPE)):
+                    spend(parameters.vector(1, _SIZED_TYPES[type_])[1] * _SIZED_TYPES[type_])
+        return Survey(types, uses)
 
     def extended_message(self, metadata: Mapping[str, str]) -> bytes:
         """The flatbuffer of a schema message: this schema, its custom metadata extended by `metadata`.
@@ -127,14 +136,13 @@ class SchemaSource:
             raise Malformed("its schema has parts from a newer version of Arrow")
         kept = self._kept({key.encode() for key in metadata})
         total = len(kept) + len(metadata)
-        pairs_at = _VECTOR_AT + 4 + 4 * total
-        pairs = _key_values(pairs_at, metadata)
-        size = pairs_at + len(pairs)
+        pairs, places = _key_values(_VECTOR_AT + 4 + 4 * total, metadata)
+        size = _VECTOR_AT + 4 + 4 * total + len(pairs)
         size += -size % 8  # the original keeps its alignment
-        targets = [size + at for at in kept] + [pairs_at + 12 * i for i in range(len(metadata))]
-        entries = (target - (_VECTOR_AT + 4 + 4 * i) for i, target in enumerate(targets))
+        places += [size + at for at in kept]
+        entries = (place - (_VECTOR_AT + 4 + 4 * i) for i, place in enumerate(places))
         prefix = self._head(size) + struct.pack(f"<{1 + total}I", total, *entries) + pairs
-        return b"".join((prefix.ljust(size, b"\0"), self._schema.data))
+        return prefix.ljust(size, b"\0") + bytes(self._schema.data)
 
     def _kept(self, replaced: set[bytes]) -> list[int]:
         """Where the key-value pairs are that stay."""
@@ -152,14 +160,13 @@ class SchemaSource:
         return _HEAD.pack(
             _MESSAGE_AT,
             *(14, 16, 12, 14, 4, 0, 8 if message_metadata else 0),
-            *(12, 24, 16, 4 if fields else 0, 8, 12 if features else 0),
-            *(8, 12, 4, 8),
-            _MESSAGE_AT - _MESSAGE_VTABLE,
+            _MESSAGE_AT - _MESSAGE_VTABLE_AT,
             _SCHEMA_AT - (_MESSAGE_AT + 4),
             size + message_metadata - (_MESSAGE_AT + 8),
             version,
             SCHEMA,
-            _SCHEMA_AT - _SCHEMA_VTABLE,
+            *(12, 20, 16, 4 if fields else 0, 8, 12 if features else 0),
+            _SCHEMA_AT - _SCHEMA_VTABLE_AT,
             size + fields - (_SCHEMA_AT + 4),
             _VECTOR_AT - (_SCHEMA_AT + 8),
             size + features - (_SCHEMA_AT + 12),
@@ -167,13 +174,15 @@ class SchemaSource:
         )
 
 
-def _key_values(at: int, metadata: Mapping[str, str]) -> bytes:
-    """The KeyValue tables of `metadata` and then their strings, to stand at `at`."""
-    texts = [text.encode(errors="backslashreplace") for pair in metadata.items() for text in pair]
-    strings = [struct.pack("<I", len(text)) + text + bytes(4 - len(text) % 4) for text in texts]  # NUL, padding
-    positions = list(accumulate(map(len, strings), initial=at + 12 * len(metadata)))
-    tables = [
-        struct.pack("<iII", table - _KEY_VALUE_VTABLE, key - (table + 4), value - (table + 8))
-        for table, key, value in zip(count(at, 12), positions[:-1:2], positions[1::2], strict=False)
-    ]
-    return b"".join((*tables, *strings))
+def _key_values(at: int, metadata: Mapping[str, str]) -> tuple[bytes, list[int]]:
+    """KeyValues to stand at `at`, first their vtable, then each with its strings; and where each will be."""
+    out, places = bytearray(_KEY_VALUE_VTABLE), []
+    for pair in metadata.items():
+        key, value = (text.encode(errors="backslashreplace") for text in pair)
+        # A string is its length, its bytes, and one or more NULs up to a multiple of 4.
+        key_size, value_size = (len(text) // 4 * 4 + 4 for text in (key, value))
+        places.append(at + len(out))
+        offsets = len(out), 8, 8 + key_size  # back to the vtable, to the key, to the value
+        layout = f"<iII I{key_size}s I{value_size}s"
+        out += struct.pack(layout, *offsets, len(key), key, len(value), value)
+    return bytes(out), places

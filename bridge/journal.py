@@ -1,7 +1,8 @@
 """Where log lines go: to the journal with priority and fields, or to a terminal for people.
 
 A record may carry fields by `extra={"fields": {"SCAN_PATH": …}}`; the journal keeps them searchable
-(`journalctl SCAN_PATH=…`). A file name in a message can never forge a line: line breaks are escaped.
+(`journalctl SCAN_PATH=…`). Nothing in a message can forge a field, or a line: on a terminal, what follows a line
+break is indented, and control characters are escaped.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import struct
 import sys
 import traceback
 from collections.abc import Mapping
+
+from bridge.order import printable
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "scan-bridge"
@@ -47,7 +50,7 @@ class TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)-8s %(message)s", "%H:%M:%S"))
+        self.setFormatter(_Formatter("%(asctime)s.%(msecs)03d %(levelname)-8s %(message)s", "%H:%M:%S"))
         self._colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
     def format(self, record: logging.LogRecord) -> str:
@@ -55,6 +58,11 @@ class TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
         text = super().format(record)
         colour = COLOURS.get(record.levelno)
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and colour else text
+
+
+class _Formatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return "\n  ".join(printable(line) for line in super().formatMessage(record).splitlines())
 
 
 class JournalHandler(logging.Handler):

@@ -5,6 +5,7 @@ Written by the event loop, and read by the Prometheus server's thread too: reade
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -64,7 +65,8 @@ class Metrics:
         if not lags:
             return LagQuantiles()
 
-        def quantile(share: float) -> float:
-            return round(lags[min(len(lags) - 1, int(share * len(lags)))], 3)
+        def quantile(percent: int) -> float:
+            rank = math.ceil(percent * len(lags) / 100)
+            return round(lags[rank - 1], 3)
 
-        return LagQuantiles(p50=quantile(0.5), p90=quantile(0.9), p99=quantile(0.99), max=round(lags[-1], 3))
+        return LagQuantiles(p50=quantile(50), p90=quantile(90), p99=quantile(99), max=quantile(100))

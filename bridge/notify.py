@@ -10,6 +10,8 @@ import time
 
 from sdnotify import SystemdNotifier
 
+from bridge.order import printable
+
 
 class Notify:
     """One method a message of sd_notify(3)."""
@@ -38,9 +40,11 @@ class Notify:
 
     def status(self, text: str) -> None:
         """The line that `systemctl status` shows; sent only when it changes."""
+        text = printable(" ".join(text.splitlines()))  # what follows a line break would be another message
         if text != self._status:
             self._status = text
-            self._socket.notify(f"STATUS={text}")
+            # systemd wants UTF-8, sdnotify sends Latin-1: of such characters as stand for the bytes of UTF-8.
+            self._socket.notify(f"STATUS={text}".encode().decode("latin-1"))
 
     def extend_timeout(self, seconds: float) -> None:
         """The start (or stop) goes on for `seconds` more at the most."""

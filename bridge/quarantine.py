@@ -29,20 +29,22 @@ class Quarantine:
     def __init__(self, state_dir: Path) -> None:
         """Open (or make) the files below `state_dir` and learn what the last run left behind."""
         self._list_path = state_dir / "set-aside.json"
+        in_hand_path = state_dir / "in-hand"
         self._descriptor: int | None = None
         self.killer: ScanFile | None = None
         self.set_aside: list[ScanFile] = []
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(state_dir / "in-hand", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            self.killer = _decode(os.pread(self._descriptor, RECORD_BYTES, 0))
+            self._descriptor = os.open(in_hand_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            record = os.pread(self._descriptor, RECORD_BYTES, 0).rstrip(b"\0")
+            self.killer = next(iter(_decode(b"[%s]" % record, in_hand_path)), None)
             if self._list_path.exists():
-                self.set_aside = [ScanFile(*item) for item in json.loads(self._list_path.read_text())]
+                self.set_aside = _decode(self._list_path.read_bytes(), self._list_path)
             if self.killer is not None:
                 self.set_aside = [*self.set_aside, self.killer][-MOST_SET_ASIDE:]
                 self._save()
             self._write(b"")
-        except (OSError, ValueError, TypeError) as error:
+        except OSError as error:
             log.warning(
                 "state folder %s is not usable, files that kill the bridge will not be remembered: %s",
                 state_dir,
@@ -76,6 +78,9 @@ class Quarantine:
         log.debug("set aside: %s", [printable(file.path) for file in self.set_aside])
 
 
-def _decode(record: bytes) -> ScanFile | None:
-    text = record.rstrip(b"\0")
-    return ScanFile(*json.loads(text)) if text else None
+def _decode(content: bytes, path: Path) -> list[ScanFile]:
+    try:
+        return [ScanFile(*item) for item in json.loads(content)]
+    except (ValueError, TypeError) as error:
+        log.warning("%s is damaged and starts anew: %s", path, error)
+        return []

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 from bridge.order import OrderKey, ScanFile
 from bridge.status import SourceState
 
-DAY_FOLDER = re.compile(r"\d{4}-\d{2}-\d{2}")
+DAY_FOLDER = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 SCAN_SUFFIX = ".arrow"
 
 # A folder that changed so recently may change again within the same tick of its modification time.
@@ -94,6 +94,7 @@ class Source:
         self._scan_days = scan_days
         self._listed: dict[str, _Listed] = {}
         self._touched: dict[str, None] = {}
+        self._found_back: str | None = None  # the older day folder that held the newest scan at the first start
 
     def touch(self, day: str) -> None:
         """Look into this day folder too, however old its name is: something happened there."""
@@ -123,25 +124,29 @@ class Source:
     def _look_into(self, names: list[str], root: os.stat_result, newer_than: OrderKey | None) -> Look:
         today = time.gmtime()
         days = newest_days(names, date(today.tm_year, today.tm_mon, today.tm_mday), self._scan_days)
-        days += [day for day in tuple(self._touched) if day in names and day not in days]
+        # One copy: `touch` is called from the event loop while a look runs in a thread.
+        extra = dict.fromkeys((*self._touched, self._found_back))
+        days += [day for day in extra if day is not None and day in names and day not in days]
         folders = [Folder(("", root.st_dev, root.st_ino))]
         found: list[ScanFile] = []
         count = 0
         problem = ""
         older = sorted(set(names) - set(days), reverse=True) if newer_than is None else []
         for day in (*days, *older):
-            if day in older and found:
+            if day in older and any(listed.names for listed in self._listed.values()):
                 break  # at the first start the newest scan may lie further back than scan_days
             try:
                 identity, fresh = self._list(day, newer_than)
             except OSError as error:
                 problem = f"{self.root / day}: {error.strerror}"
                 continue
-            if day in days:
+            if day in older and fresh:
+                self._found_back = day  # stays in sight, or its scans would be found at each look
+            if day in days or fresh:
                 folders.append(Folder((day, *identity)))
             count += len(fresh)
             found = heapq.nlargest(MOST_FILES, [*found, *fresh])
-        for gone in self._listed.keys() - set(days):
+        for gone in self._listed.keys() - {*days, self._found_back}:
             del self._listed[gone]
         state: SourceState = "unreadable" if problem and len(folders) == 1 else "ok"
         return Look(state, problem, tuple(folders), tuple(found), count - len(found))
@@ -157,23 +162,30 @@ class Source:
             listed = self._listed[day] = _Listed(identity, 0)
         elif listed.mtime_ns == info.st_mtime_ns:
             return identity, []
-        files = list(self._new_files(day, folder, listed.names, newer_than))
+        files, names = self._new_files(day, folder, listed.names, newer_than)
+        listed.names = names  # only now: what a failed look found is found again
         racy = time.time_ns() - info.st_mtime_ns < RACY_NS
         listed.mtime_ns = 0 if racy else info.st_mtime_ns
         return identity, files
 
-    def _new_files(self, day: str, folder: str, known: set[str], newer_than: OrderKey | None) -> Iterator[ScanFile]:
+    def _new_files(
+        self, day: str, folder: str, known: set[str], newer_than: OrderKey | None
+    ) -> tuple[list[ScanFile], set[str]]:
+        files: list[ScanFile] = []
+        names: set[str] = set()
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
                 if number % PROGRESS_EVERY == 0:
                     self._progress()
-                if entry.name in known or not is_scan_name(entry.name):
+                if not is_scan_name(entry.name):
                     continue
-                known.add(entry.name)
-                try:
-                    info = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
-                if newer_than is None or file.key > newer_than:
-                    yield file
+                if entry.name not in known:
+                    try:
+                        info = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
+                    if newer_than is None or file.key > newer_than:
+                        files.append(file)
+                names.add(entry.name)
+        return files, names

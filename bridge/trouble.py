@@ -24,7 +24,7 @@ class Trouble:
         self._wait_s = first_wait_s
         self._since_s: float | None = None
         self._told_s = 0.0
-        self.reason = ""
+        self._reason: str | None = None
 
     def met(self, reason: str) -> float:
         """The trouble happened (again). Logs if there is news; returns how many seconds to wait before trying again."""
@@ -32,11 +32,12 @@ class Trouble:
         if self._since_s is None:
             self._since_s = now_s
         silent_s = now_s - self._told_s
-        if not self.reason or silent_s >= REPEAT_S or (reason != self.reason and silent_s >= OTHER_REASON_S):
+        is_news = self._reason is None or (reason != self._reason and silent_s >= OTHER_REASON_S)
+        if is_news or silent_s >= REPEAT_S:
             lasting_s = now_s - self._since_s
             lasting = f" (for {lasting_s:.0f} s now)" if lasting_s >= 1 else ""
             self._logger.warning("%s: %s; trying again%s", self._what, reason, lasting)
-            self.reason, self._told_s = reason, now_s
+            self._reason, self._told_s = reason, now_s
         wait_s = self._wait_s * random.uniform(0.75, 1.25)  # noqa: S311  # jitter is no secret
         self._wait_s = min(self._wait_s * 2, self._longest_wait_s)
         return wait_s
@@ -45,4 +46,4 @@ class Trouble:
         """It works (again)."""
         if self._since_s is not None:
             self._logger.info("%s: over after %.1f s", self._what, time.monotonic() - self._since_s)
-        self._since_s, self._wait_s, self.reason = None, self._first_wait_s, ""
+        self._since_s, self._wait_s, self._reason = None, self._first_wait_s, None

@@ -132,6 +132,9 @@ class Watcher:
                 descriptor = self._inotify.add_callback(path, ROOT_MASK if not folder[0] else DAY_MASK, watch, watch.id)
             except (FileNotFoundError, NotADirectoryError):
                 continue  # gone again; the next look will tell
+            if descriptor == -1:  # no permission, about which InotifyFD keeps silent
+                self._inotify.remove_callbacks([(descriptor, watch.id)])
+                continue
             self._watches[folder] = (descriptor, watch)
             added = True
         return added
@@ -139,7 +142,7 @@ class Watcher:
     def close(self) -> None:
         """Drop all watches and the inotify instance."""
         self.arm(())
-        os.close(self.fileno())
+        self._inotify._close_resources()  # its `close` would leave that to a thread that we never started
 
     def _lost(self, folder: Folder) -> None:
         self._watches.pop(folder, None)

@@ -1,1 +1,1 @@
-"""The health check: observes the bridge from outside, judges it by rules, alerts, and asks systemd to restart."""
+"""The health check: observes the bridge from outside, judges, alerts, and asks systemd to restart it."""

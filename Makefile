@@ -1,0 +1,69 @@
+# The commands of this project; `make` lists them.
+# Nothing here calls sudo: what needs root says so.
+
+PYTHON := .venv/bin/python
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- try it
+
+.PHONY: setup
+setup: ## make .venv and fetch Hazelcast (and a Java if there is none); done by the commands below
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: setup ## see it work until Ctrl-C, or for DURATION=20 seconds
+	@$(PYTHON) scripts/demo $(if $(DURATION),--duration $(DURATION))
+
+# --- install it (scripts/install.sh says more)
+
+.PHONY: install uninstall upgrade install-user uninstall-user upgrade-user
+install: ## install the services, as root (PREFIX, DESTDIR, SERVICE_USER, PREFECT=no)
+	@scripts/install.sh install
+
+upgrade: ## build this version beside the running one, check the config with it, switch; as root
+	@scripts/install.sh upgrade
+
+uninstall: ## remove the services, as root; config and state stay unless PURGE=1
+	@scripts/install.sh uninstall
+
+install-user: ## the bridge for `systemctl --user`, without root; also upgrade-user, uninstall-user
+	@scripts/install.sh install --user
+
+upgrade-user:
+	@scripts/install.sh upgrade --user
+
+uninstall-user:
+	@scripts/install.sh uninstall --user
+
+# --- work on it
+
+.PHONY: test
+test: setup ## run every test; some need root (ARGS="..." goes to pytest)
+	@$(PYTHON) -m pytest $(ARGS)
+
+.PHONY: test-unit
+test-unit: setup ## run the tests that need neither services nor root
+	@$(PYTHON) -m pytest tests/unit -m "not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
+
+.PHONY: check
+check: setup ## lint, format and types: ruff and mypy --strict
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy --strict
+	@$(PYTHON) -m mypy --strict scripts/demo
+
+.PHONY: bench
+bench: setup ## measure lag, CPU and memory; QUICK=1 takes a minute
+	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick)
+
+.PHONY: clean
+clean: ## remove what was built here; downloads stay in the cache
+	@rm -rf .venv build dist *.egg-info bench-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,232 @@
+"""The `scan-bridge-health` command. Prefect is imported only by the subcommands that need it."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import shtab
+
+from bridge import __version__, journal
+from bridge.config import DEFAULT_CONFIG_PATH, ENV_PREFIX, ConfigError
+from healthcheck import mute, show
+from healthcheck.check import AlreadyRunning, last_completed, look, run_check
+from healthcheck.config import HealthConfig, load
+from healthcheck.mute import Mute, MuteError
+from healthcheck.spare_notifier import SpareNotifier
+from healthcheck.state import StateError, Store
+from healthcheck.words import clock, duration, foreign
+
+EXIT_CODES = """\
+exit codes (check: as Nagios has them):
+  0  ok, or done
+  1  check: warning; others: failed
+  2  check: critical
+  3  check: unknown, or the configuration is not valid; wrong usage
+  4  check --act: nothing could be done, because the state cannot be written
+"""
+FAILED = 1
+UNKNOWN = 3
+NOT_DONE = 4
+
+EXAMPLES = {
+    None: """\
+examples:
+  scan-bridge-health check
+  scan-bridge-health mute 30m --why "moving the source"
+  scan-bridge-health alerts
+""",
+    "check": """\
+Looks and judges; sends nothing and restarts nothing, unless told to by --act.
+On a host other than the bridge's it looks at Hazelcast only, and says so.
+
+examples:
+  scan-bridge-health check                                  # Nagios: text, performance data, exit code
+  scan-bridge-health check --json | jq '.findings[].words'
+  scan-bridge-health check --act --unless-checked-within 3m # as the timer does while Prefect is down
+""",
+    "mute": """\
+Until then nothing is sent and nothing is restarted. What is still wrong at the end is sent then.
+
+examples:
+  scan-bridge-health mute 30m --why "moving the source"
+  scan-bridge-health mute 1h30m --why "new switch"
+""",
+    "unmute": "examples:\n  scan-bridge-health unmute\n",
+    "alerts": "examples:\n  scan-bridge-health alerts\n  scan-bridge-health alerts --history 20\n",
+    "check-config": "examples:\n  scan-bridge-health check-config --config ./config.toml\n",
+    "serve": "examples:\n  scan-bridge-health serve              # as the systemd unit does\n",
+    "dashboard": "examples:\n  scan-bridge-health dashboard\n",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is `unknown` to Nagios, not `critical`."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(UNKNOWN, f"{self.prog}: {message}\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except ConfigError as error:
+        return _refuse(str(error), UNKNOWN)
+    except (MuteError, StateError) as error:
+        return _refuse(str(error), NOT_DONE if isinstance(error, StateError) else FAILED)
+    except BrokenPipeError:  # `scan-bridge-health alerts | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = _Parser(
+        prog="scan-bridge-health",
+        description="Watches the scan bridge: tells what is wrong, whom it concerns, and restarts it where that helps.",
+        epilog=EXAMPLES[None] + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"scan-bridge-health {__version__}")
+    shtab.add_argument_to(top, ["--print-completion"], help="print a completion script for this shell and exit")
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name: str, help: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=EXAMPLES[name] + EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        default = Path(os.environ.get(ENV_PREFIX + "CONFIG", DEFAULT_CONFIG_PATH))
+        option = command.add_argument("--config", type=Path, default=default, help="configuration file (%(default)s)")
+        option.complete = shtab.FILE  # type: ignore[attr-defined]
+        return command
+
+    check = add("check", "check once, without Prefect")
+    check.add_argument("--json", action="store_true", help="the whole report, for programs")
+    check.add_argument("--act", action="store_true", help="also alert, restart and remember, as Prefect's check does")
+    check.add_argument(
+        "--unless-checked-within", metavar="DURATION", help="with --act: nothing, if a check completed so recently"
+    )
+    check.set_defaults(command=_check)
+
+    silence = add("mute", "send and restart nothing for a while")
+    silence.add_argument("duration", help="90s, 30m, 2h, 1h30m; at most 7d")
+    silence.add_argument("--why", required=True, help="shown in every report")
+    silence.set_defaults(command=_mute)
+
+    add("unmute", "end the mute").set_defaults(command=_unmute)
+
+    alerts = add("alerts", "list the alerts that stand, and past ones")
+    alerts.add_argument("--history", type=int, default=10, metavar="N", help="past alerts to show (%(default)s)")
+    alerts.add_argument("--json", action="store_true", help="for programs")
+    alerts.set_defaults(command=_alerts)
+
+    add("check-config", "validate the whole configuration and print section health").set_defaults(command=_check_config)
+    add("serve", "serve the Prefect deployment until stopped").set_defaults(command=_serve)
+    add("dashboard", "show the dashboard").set_defaults(command=_dashboard)
+    return top
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    config = load(arguments.config)
+    journal.set_up("warning")
+    if arguments.act:
+        return _act(arguments, config)
+    if arguments.unless_checked_within:
+        return _refuse("--unless-checked-within needs --act", UNKNOWN)
+    report = look(config)
+    print(show.as_json(report) if arguments.json else show.nagios(report))
+    return show.NAGIOS[report.severity]
+
+
+def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
+    if arguments.unless_checked_within:
+        recent = mute.parse_duration(arguments.unless_checked_within)
+        last = last_completed(config)
+        now = datetime.now(UTC)
+        if last is not None and now - recent < last <= now:
+            print(f"the last check completed {duration((now - last).total_seconds())} ago; nothing to do")
+            return 0
+    try:
+        report = run_check(config, SpareNotifier(config.health), by="timer")
+    except AlreadyRunning as error:
+        print(f"{error}; nothing to do")
+        return 0
+    print(show.as_json(report) if arguments.json else show.nagios(report))
+    return show.NAGIOS[report.severity]
+
+
+def _mute(arguments: argparse.Namespace) -> int:
+    config = load(arguments.config)
+    now = datetime.now(UTC)
+    until = now + mute.parse_duration(arguments.duration)
+    by = os.environ.get("SUDO_USER") or getpass.getuser()
+    mute.write(config.health.state_dir, Mute(until, foreign(arguments.why), foreign(by), now))
+    print(f"muted until {clock(until)}; end it earlier with: scan-bridge-health unmute")
+    return 0
+
+
+def _unmute(arguments: argparse.Namespace) -> int:
+    mute.clear(load(arguments.config).health.state_dir)
+    print("not muted")
+    return 0
+
+
+def _alerts(arguments: argparse.Namespace) -> int:
+    state = Store(load(arguments.config).health).load(may_repair=False)
+    past = state.past[-arguments.history :] if arguments.history > 0 else ()
+    shown = [*state.alerts, *reversed(past)]
+    if arguments.json:
+        print(show.alerts_json(shown))
+    else:
+        print("\n".join(show.alert_lines(shown)) or "no alerts")
+    return 0
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    print(load(arguments.config).health.model_dump_json(indent=2, by_alias=True))
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    try:
+        from healthcheck.serve import serve
+
+        return serve(arguments.config)
+    except ModuleNotFoundError as error:
+        return _missing(error, "prefect", "serve needs Prefect, which is not installed; `check` works without it")
+
+
+def _dashboard(arguments: argparse.Namespace) -> int:
+    try:
+        from healthcheck import dashboard  # type: ignore[attr-defined]
+    except ImportError:
+        return _refuse("this installation has no dashboard", FAILED)
+    return int(dashboard.run(arguments.config))
+
+
+def _missing(error: ModuleNotFoundError, package: str, words: str) -> int:
+    """A package that is not there is the operator's to install; any other missing module is a defect."""
+    if (error.name or "").split(".")[0] != package:
+        raise error
+    return _refuse(words, FAILED)
+
+
+def _refuse(words: str, status: int) -> int:
+    print(f"scan-bridge-health: {words}".replace("\n", "\nscan-bridge-health: "), file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Reads secrets from files. A secret never appears in an error, a log line or an argument list."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from bridge.config import credential_path
+
+MOST_BYTES = 65_536
+
+
+class SecretError(Exception):
+    """The secret cannot be used. The message names the file and the reason, never what is in it."""
+
+
+def read(path: Path) -> str:
+    """The file's text without its last line end. A relative path is looked up in $CREDENTIALS_DIRECTORY.
+
+    Raises:
+        SecretError: it cannot be read, is readable by everyone, or is no text.
+    """
+    where = credential_path(path) or path
+    try:
+        with where.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise SecretError(f"{where}: {error.strerror}") from error
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise SecretError(f"{where}: readable by everyone; run: chmod 0600 {where}")
+    if len(text) > MOST_BYTES:
+        raise SecretError(f"{where}: larger than {MOST_BYTES} bytes")
+    try:
+        return text.decode().rstrip("\n")
+    except UnicodeDecodeError:
+        raise SecretError(f"{where}: not UTF-8 text") from None

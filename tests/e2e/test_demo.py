@@ -1,0 +1,146 @@
+"""`make demo`: it succeeds only if the newest scan is in Hazelcast, and leaves nothing behind however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.hazelcast
+
+DEMO = Path(__file__).parents[2] / "scripts" / "demo"
+DEADLINE_S = 60
+
+
+def processes_in(folder: Path) -> dict[int, str]:
+    """The processes that have `folder` as their place for temporary files, with their command lines."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if f"TMPDIR={folder}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+class Demo:
+    """A running demo whose temporary folder is made in `folder`."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, DEMO, *arguments],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.output = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read its output until `text` is in it."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} is not in the output:\n{self.output}")
+
+    def end(self) -> int:
+        """Wait for its end; its exit status."""
+        self.output += self.process.communicate(timeout=DEADLINE_S)[0]
+        print(self.output)  # pytest shows it when the test fails
+        return self.process.returncode
+
+    def pids(self) -> dict[int, str]:
+        """Its processes, itself included, with their command lines."""
+        return processes_in(self.folder)
+
+    def pid(self, command: str) -> int:
+        """The process with `command` in its command line."""
+        (pid,) = (pid for pid, line in self.pids().items() if command in line)
+        return pid
+
+    def has_left_nothing(self) -> bool:
+        """Whether no process and no file remains; processes get a moment to be gone."""
+        deadline = time.monotonic() + 5
+        while self.pids() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.pids() == {} and list(self.folder.iterdir()) == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    for pid in processes_in(tmp_path):  # a failed test must not leave processes either
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_demo_of_some_seconds_ends_with_success_and_one_verdict_line(folder: Path) -> None:
+    demo = Demo(folder, "--duration", "2")
+    assert demo.end() == 0
+    assert demo.output.splitlines()[-1].startswith("OK: the newest scan on disk is the one in Hazelcast: ")
+    assert demo.output.count("OK: ") == 1
+    assert demo.has_left_nothing()
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_in_good_order(folder: Path, by: signal.Signals) -> None:
+    demo = Demo(folder)
+    demo.wait_for("in Hazelcast: the same")
+    demo.process.send_signal(by)
+    assert demo.end() == 0
+    assert demo.output.splitlines()[-1].startswith("OK: ")
+    assert demo.has_left_nothing()
+
+
+def test_a_signal_while_it_starts_ends_it_too(folder: Path) -> None:
+    demo = Demo(folder)
+    demo.wait_for("starting")
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 1
+    assert demo.output.splitlines()[-1] == "FAILED: stopped before it was running"
+    assert demo.has_left_nothing()
+
+
+def test_a_bridge_that_hangs_fails_it(folder: Path) -> None:
+    demo = Demo(folder)
+    demo.wait_for("in Hazelcast: the same")
+    os.kill(demo.pid("scan-bridge run"), signal.SIGSTOP)
+    demo.wait_for("in Hazelcast: 20")  # another than on disk
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 1
+    assert demo.output.splitlines()[-1].startswith("FAILED: the newest scan on disk is ")
+    assert demo.has_left_nothing()
+
+
+def test_a_piece_that_dies_fails_it_and_shows_its_log(folder: Path) -> None:
+    demo = Demo(folder)
+    demo.wait_for("in Hazelcast: the same")
+    os.kill(demo.pid("scan-bridge run"), signal.SIGKILL)
+    assert demo.end() == 1
+    assert "FAILED: bridge ended by itself, exit status -9\n  bridge: " in demo.output
+    assert demo.has_left_nothing()
+
+
+def test_killed_itself_it_leaves_no_process(folder: Path) -> None:
+    demo = Demo(folder)
+    demo.wait_for("in Hazelcast: the same")
+    assert len(demo.pids()) == 4
+    demo.process.kill()
+    demo.end()
+    demo.has_left_nothing()
+    assert demo.pids() == {}
+
+
+def test_without_hazelcast_it_says_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    demo = Demo(folder)
+    assert demo.end() == 1
+    assert "run: make setup" in demo.output
+    assert demo.has_left_nothing()

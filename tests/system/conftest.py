@@ -1,0 +1,93 @@
+"""Fixtures of the system tests: a booted machine with the project installed, and the bridge as a service in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import image
+import pytest
+from hazelcast import HazelcastClient
+from hazelcast_member import Member
+from machine import Machine
+from service import SCANS, Bridge
+
+SOURCE = "/src"
+WHEELS = "/wheels"
+# Nothing is downloaded: the wheels were made when the root was.
+PIP_ENV = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
+INSTALL_TIMEOUT_S = 300
+
+
+@pytest.fixture(scope="session")
+def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Machine]]:
+    """Boots a bare machine: the checkout is at /src, read-only; wheels at /wheels; a folder for scans."""
+    if problem := image.missing_requirement():
+        pytest.fail(problem, pytrace=False)
+    root, wheels = image.rootfs(), image.wheelhouse()
+    booted: list[Machine] = []
+
+    def boot() -> Machine:
+        scans = tmp_path_factory.mktemp("scans")
+        scans.chmod(0o755)  # the bridge reads it as its own user
+        machine = Machine(root, binds={scans: SCANS}, binds_ro={image.REPOSITORY: SOURCE, wheels: WHEELS})
+        booted.append(machine)
+        return machine.__enter__()
+
+    yield boot
+    for machine in booted:
+        machine.stop()
+
+
+@pytest.fixture(scope="session")
+def machine(boot: Callable[[], Machine]) -> Machine:
+    """One machine for many tests, with the bridge (but not Prefect) installed as a user would."""
+    machine = boot()
+    make(machine, "install", PREFECT="no")
+    return machine
+
+
+@pytest.fixture
+def fresh(boot: Callable[[], Machine]) -> Iterator[Machine]:
+    """A bare machine for one test: nothing is installed."""
+    machine = boot()
+    yield machine
+    machine.stop()
+
+
+@pytest.fixture
+def bridge(machine: Machine, member: Member, map_name: str, client: HazelcastClient) -> Iterator[Bridge]:
+    """The bridge, configured for a map of its own but not started; afterwards stopped, and its traces removed."""
+    bridge = Bridge(machine, member, map_name, client)
+    bridge.configure()
+    yield bridge
+    bridge.clean()
+
+
+@pytest.fixture
+def own_bridge(machine: Machine, own_member: Member) -> Iterator[Bridge]:
+    """The same with a Hazelcast member of its own, to stop or freeze."""
+    bridge = Bridge(machine, own_member, "scans", own_member.client())
+    bridge.configure()
+    yield bridge
+    bridge.clean()
+
+
+def make(machine: Machine, target: str, *, source: str = SOURCE, user: str | None = None, **variables: str) -> str:
+    """Run a target of the Makefile as a user would; what it printed."""
+    arguments = [f"{name}={value}" for name, value in variables.items()]
+    env = PIP_ENV | ({"HOME": f"/home/{user}", "XDG_RUNTIME_DIR": runtime_dir(machine, user)} if user else {})
+    result = machine.run(
+        "make", "--no-print-directory", "-C", source, target, *arguments,
+        env=env, user=user, timeout_s=INSTALL_TIMEOUT_S,
+    )  # fmt: skip
+    return result.stdout + result.stderr
+
+
+def runtime_dir(machine: Machine, user: str) -> str:
+    """The user's XDG_RUNTIME_DIR."""
+    return f"/run/user/{machine.run('id', '-u', user).stdout.strip()}"
+
+
+def copy_source(machine: Machine, path: str) -> None:
+    """A copy of the checkout that a test may change."""
+    machine.run("sh", "-c", f"mkdir -p {path} && tar -C {SOURCE} --exclude=./.git --exclude=./.venv -cf - . | tar -xf - -C {path}")

@@ -1,0 +1,164 @@
+"""The root file system that the system tests boot, and the wheels installed in it.
+
+Both are made once and kept outside the checkout; a change of the recipe or of the dependencies makes new ones.
+Never touches the host: whatever is configured or built happens inside the new root.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SUITE = "bookworm"
+MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "dbus-user-session",
+    "libpam-systemd",
+    "make",
+    "polkitd",
+    "procps",
+    "python3",
+    "python3-venv",
+    "systemd",
+    "systemd-sysv",
+)
+HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+BUILD_TIMEOUT_S = 900
+HOST_TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "debootstrap": "debootstrap",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+}
+
+
+def missing_requirement() -> str | None:
+    """Why no system test can run here, in one line; None if it can."""
+    missing = sorted({package for tool, package in HOST_TOOLS.items() if not shutil.which(tool)})
+    if missing:
+        return f"tests/system boot a real systemd in a container; run: apt-get install {' '.join(missing)}"
+    if os.geteuid() != 0:
+        return "tests/system boot a real systemd in a container and need root; run them as root"
+    return None
+
+
+def cache_dir() -> Path:
+    """Where downloads and built roots are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scan-bridge"
+
+
+def rootfs() -> Path:
+    """A Debian root with systemd, polkit and Python, and nothing of this project. Built if missing."""
+    target = cache_dir() / f"rootfs-{_short_hash(SUITE, *PACKAGES, HOSTS)}"
+    with _only_one(target):
+        if not target.is_dir():
+            partial = target.with_name(target.name + ".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            _debootstrap(partial)
+            partial.rename(target)
+    return target
+
+
+def wheelhouse() -> Path:
+    """A folder with a wheel of every dependency, made by the root's own Python. Filled if missing."""
+    dependencies = _dependencies()
+    target = cache_dir() / f"wheels-{_short_hash(SUITE, *dependencies)}"
+    base = rootfs()
+    with _only_one(target):
+        if not target.is_dir():
+            partial = target.with_name(target.name + ".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            _build_wheels(base, partial, dependencies)
+            partial.rename(target)
+    return target
+
+
+def _dependencies() -> list[str]:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    return [
+        *project["build-system"]["requires"],
+        "wheel",
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["prefect"],
+    ]
+
+
+def _debootstrap(target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        "debootstrap",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
+        SUITE,
+        str(target),
+        MIRROR,
+    ]
+    _run_logged(command, target.with_suffix(".log"))
+    (target / "etc/hosts").write_text(HOSTS)
+    for archive in (target / "var/cache/apt/archives").glob("*.deb"):
+        archive.unlink()
+
+
+def _build_wheels(base: Path, wheels: Path, dependencies: list[str]) -> None:
+    # --volatile: what the build leaves in the root is gone afterwards.
+    command = [
+        "systemd-nspawn",
+        "--quiet",
+        "-D",
+        str(base),
+        "--volatile=overlay",
+        "--register=no",
+        "--keep-unit",
+    ]
+    command += ["--as-pid2", f"--bind={wheels}:/wheels"]
+    for path in ("/etc/pip.conf", os.environ.get("PIP_CERT", ""), "/etc/ssl/certs/ca-certificates.crt"):
+        if path and Path(path).exists():
+            command.append(f"--bind-ro={path}")
+    for name, value in os.environ.items():
+        if name.startswith("PIP_") or name.lower().endswith("_proxy"):
+            command.append(f"--setenv={name}={value}")
+    # The root's pip is old; a current one resolves in a fraction of the time.
+    script = (
+        "set -e; python3 -m venv /tmp/v; /tmp/v/bin/pip install -q -U pip; "
+        'exec /tmp/v/bin/pip wheel -q --no-cache-dir -w /wheels "$@"'
+    )
+    _run_logged([*command, "sh", "-c", script, "sh", *dependencies], wheels.with_suffix(".log"))
+
+
+def _run_logged(command: list[str], log: Path) -> None:
+    with log.open("w") as output:
+        process = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=BUILD_TIMEOUT_S,
+        )
+    if process.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise RuntimeError(f"{command[0]} failed; the whole output is in {log}\n{tail}")
+    log.unlink()
+
+
+def _short_hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+@contextmanager
+def _only_one(target: Path) -> Iterator[None]:
+    """Two test runs at once build a thing once."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(target.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

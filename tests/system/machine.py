@@ -1,0 +1,222 @@
+"""A machine with a real systemd: boot it, run commands in it, take it down. Every wait has a deadline.
+
+It is a container that shares the host's network (a Hazelcast member on the host is at 127.0.0.1) and kernel.
+What is written in it is in memory and gone when it stops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+BOOT_TIMEOUT_S = 60
+COMMAND_TIMEOUT_S = 60
+POLL_S = 0.05
+_numbers = itertools.count(1)
+
+
+def until(condition: Callable[[], T], timeout_s: float, what: str | Callable[[], str]) -> T:
+    """Poll until `condition` returns something true, and return it.
+
+    Raises:
+        TimeoutError: `timeout_s` seconds passed; the message is `what`.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        if result := condition():
+            return result
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {timeout_s} s: {what if isinstance(what, str) else what()}")
+        time.sleep(POLL_S)
+
+
+class Machine:
+    """A booted container. Use as a context manager."""
+
+    def __init__(
+        self, root: Path, binds: Mapping[Path, str] | None = None, binds_ro: Mapping[Path, str] | None = None
+    ):
+        """`root` stays untouched. `binds` and `binds_ro` map host paths to paths in the machine."""
+        self._root = root
+        self._binds = binds or {}
+        self._binds_ro = binds_ro or {}
+        self._name = f"scan-bridge-test-{os.getpid()}-{next(_numbers)}"
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+        self._console = tempfile.TemporaryFile()
+
+    def __enter__(self) -> Self:
+        try:
+            self._boot()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def run(
+        self,
+        *argv: str,
+        check: bool = True,
+        timeout_s: float = COMMAND_TIMEOUT_S,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the machine, as root or `user`, and return its output.
+
+        Raises:
+            AssertionError: it exited non-zero and `check`; the message has its output.
+            subprocess.TimeoutExpired: it did not end in `timeout_s` seconds; it is killed.
+        """
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+            "SYSTEMD_PAGER": "",
+            "SYSTEMD_COLORS": "0",
+            **(env or {}),
+        }
+        command = ["nsenter", "-t", str(self._leader), "-a", "env", "-i"]
+        command += [f"{name}={value}" for name, value in environment.items()]
+        if user:
+            command += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        command += argv
+        result = subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=timeout_s)
+        if check and result.returncode:
+            raise AssertionError(
+                f"{shlex.join(argv)}: exit {result.returncode}\n{result.stdout[-4000:]}{result.stderr[-4000:]}"
+            )
+        return result
+
+    def write(self, path: str, text: str, mode: str = "0644") -> None:
+        """Write a file in the machine, with its folders."""
+        script = 'mkdir -p "${1%/*}" && cat > "$1" && chmod "$2" "$1"'
+        self.run("sh", "-c", script, "sh", path, mode, stdin=text)
+
+    def read(self, path: str) -> str:
+        """A file's text."""
+        return self.run("cat", path).stdout
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        """`systemctl show`: a unit's properties as systemd prints them."""
+        output = self.run("systemctl", "show", unit, *(f"--property={name}" for name in properties)).stdout
+        return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+
+    def journal(self, *arguments: str) -> list[dict[str, Any]]:
+        """`journalctl -o json` with these arguments, oldest first."""
+        output = self.run("journalctl", "--no-pager", "--quiet", "-o", "json", "--all", *arguments).stdout
+        return [json.loads(line) for line in output.splitlines()]
+
+    def host_pid(self, pid: int) -> int:
+        """The pid, as the host sees it, of a process in the machine."""
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                line = next(line for line in status.read_text().splitlines() if line.startswith("NSpid:"))
+                pids = line.split()[1:]
+                if len(pids) == 2 and int(pids[1]) == pid and self._is_inside(status.parent):
+                    return int(pids[0])
+        raise LookupError(f"no process {pid} in the machine")
+
+    def host_path(self, path: str) -> Path:
+        """Where the host sees a path that lies in one of `binds`."""
+        for host, inside in self._binds.items():
+            if Path(path).is_relative_to(inside):
+                return host / Path(path).relative_to(inside)
+        raise LookupError(f"{path} is not shared with the host")
+
+    def stop(self) -> None:
+        """Kill the machine at once, with all that runs in it, and wait until it is gone."""
+        nspawn, self._nspawn = self._nspawn, None
+        if nspawn is not None:
+            if self._leader:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._leader, signal.SIGKILL)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    nspawn.wait(10)
+            nspawn.kill()
+            nspawn.wait(10)
+        for group in self._cgroups():
+            if group.is_dir():
+                # The kernel lets go of a killed process's group a moment after the process.
+                until(lambda group=group: _remove_groups(group), 10, f"{group} is still in use")
+        self._console.close()
+
+    def _boot(self) -> None:
+        command = [
+            "systemd-nspawn",
+            "--quiet",
+            "-D",
+            str(self._root),
+            "--volatile=overlay",
+            "--register=no",
+            "--boot",
+        ]
+        # Lets the firewall of IPAddressDeny= be tried; it is a BPF program.
+        command += ["--system-call-filter=bpf", "--console=pipe"]
+        command += [f"--bind={host}:{inside}" for host, inside in self._binds.items()]
+        command += [f"--bind-ro={host}:{inside}" for host, inside in self._binds_ro.items()]
+        if not Path("/run/systemd/system").exists():
+            # No systemd on the host that could give the machine a control group of its own.
+            command.append("--keep-unit")
+            joined = "".join(
+                f"mkdir -p {group}; echo $$ > {group}/cgroup.procs; " for group in self._cgroups()
+            )
+            command = ["sh", "-c", f'set -e; {joined} exec "$@"', "sh", *command]
+        self._nspawn = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=self._console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        until(self._is_up, BOOT_TIMEOUT_S, lambda: f"the machine is not up:\n{self._console_text()}")
+
+    def _is_up(self) -> bool:
+        assert self._nspawn is not None
+        if self._nspawn.poll() is not None:
+            raise RuntimeError(f"systemd-nspawn ended:\n{self._console_text()}")
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
+        if not children:
+            return False
+        self._leader = int(children[-1])
+        state = self.run("systemctl", "is-system-running", check=False, timeout_s=10).stdout.strip()
+        return state in ("running", "degraded")
+
+    def _is_inside(self, process: Path) -> bool:
+        return os.readlink(process / "ns/pid") == os.readlink(f"/proc/{self._leader}/ns/pid")
+
+    def _cgroups(self) -> list[Path]:
+        top = Path("/sys/fs/cgroup")
+        hierarchies = [top] if (top / "cgroup.procs").exists() else [top / "systemd", top / "unified"]
+        return [hierarchy / self._name for hierarchy in hierarchies if hierarchy.is_dir()]
+
+    def _console_text(self) -> str:
+        self._console.seek(0)
+        return self._console.read().decode(errors="replace")[-4000:]
+
+
+def _remove_groups(group: Path) -> bool:
+    try:
+        for folder, _, _ in os.walk(group, topdown=False):
+            os.rmdir(folder)
+    except OSError:
+        return False
+    return True
+

@@ -1,0 +1,275 @@
+"""systemd keeps the bridge alive: whatever ends it, it publishes again; what is no crash causes no restart."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hazelcast_member import Member
+from machine import until
+from service import CONFIG, RETRY, RETRY_TEMPLATE, UNIT, Bridge
+
+pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
+
+# DESIGN: "publishing again within 6 s of a crash". The one timing that these tests assert.
+PUBLISHING_AGAIN_S = 6
+@pytest.fixture
+def running(bridge: Bridge) -> Bridge:
+    bridge.start()
+    bridge.publishes()
+    return bridge
+
+
+def crashes_and_publishes_again(bridge: Bridge, result: str) -> None:
+    """systemd has noted one failure, and the next scan is published by a new process."""
+    bridge.publishes()
+    assert bridge.results() == [result]
+    assert bridge.restarts == 1
+    assert bridge.show("ActiveState") == "active"
+
+
+def test_start_returns_when_the_bridge_is_ready_and_status_says_what_it_does(running: Bridge) -> None:
+    assert running.show("Type") == "notify"
+    assert running.show("ActiveState") == "active"
+    until(lambda: running.show("StatusText").startswith("published 1 (last 2026-03-24/scan_"), 10, running.log)
+    assert "hazelcast connected to" in running.show("StatusText")
+
+
+@pytest.mark.parametrize("name", ["KILL", "ABRT", "SEGV"])
+def test_killed_by_a_signal_it_publishes_again_within_six_seconds(running: Bridge, name: str) -> None:
+    running.kill(name)
+    running.publishes(PUBLISHING_AGAIN_S)
+    crashes_and_publishes_again(running, "signal")
+
+
+@pytest.mark.parametrize("misbehaviour", ["exit", "exit-success", "raise"])
+def test_ended_by_itself_it_publishes_again(bridge: Bridge, misbehaviour: str) -> None:
+    bridge.prepare(misbehaviour)
+    bridge.start()
+    bridge.publishes()
+    bridge.misbehave()
+    bridge.put_scan()
+    until(lambda: bridge.restarts == 1, 20, bridge.log)
+    bridge.publishes()
+    assert bridge.results() == ([] if misbehaviour == "exit-success" else ["exit-code"])
+    if misbehaviour == "raise":
+        logged = [entry["MESSAGE"] for entry in bridge.journal("-p", "crit")]
+        assert any("RuntimeError: made to misbehave by a test" in message for message in logged)
+
+
+def test_stopped_by_sigstop_it_is_replaced_by_the_watchdog(bridge: Bridge) -> None:
+    bridge.drop_in("watchdog", "[Service]\nWatchdogSec=3\n")
+    bridge.start()
+    bridge.publishes()
+    bridge.kill("STOP")
+    until(lambda: bridge.restarts == 1, 20, bridge.log)
+    crashes_and_publishes_again(bridge, "watchdog")
+
+
+def test_killed_by_the_kernel_for_memory_it_publishes_again(bridge: Bridge) -> None:
+    """A real OOM kill. By MemoryMax= where systemd rules over memory here; else by a limit of the host around it."""
+    bridge.prepare("eat-memory")
+    bridge.start()
+    bridge.publishes()
+    if bridge.show("MemoryCurrent").isdigit():
+        hit_limit(bridge)
+        assert bridge.results() == ["oom-kill"]
+    else:
+        with host_memory_limit(bridge, 300 * 1024**2):
+            hit_limit(bridge)
+        assert bridge.results() == ["signal"]  # systemd cannot see whose SIGKILL it was
+    assert bridge.show("MemoryMax") == str(500 * 1024**2)
+    assert bridge.show("MemoryHigh") == str(400 * 1024**2)
+    bridge.publishes()
+
+
+def hit_limit(bridge: Bridge) -> None:
+    bridge.misbehave()
+    bridge.put_scan()
+    until(lambda: bridge.restarts == 1, 30, bridge.log)
+
+
+@contextmanager
+def host_memory_limit(bridge: Bridge, limit_bytes: int) -> Iterator[None]:
+    """Put the bridge's process into a memory cgroup (v1) of this test, below the one that the test runs in."""
+    own = next(line.split(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line)
+    group = Path("/sys/fs/cgroup/memory") / own.lstrip("/") / f"scan-bridge-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(limit_bytes))
+        (group / "cgroup.procs").write_text(str(bridge.machine.host_pid(bridge.pid)))
+        yield
+        kills = dict(line.split() for line in (group / "memory.oom_control").read_text().splitlines())
+        assert int(kills["oom_kill"]) == 1
+    finally:
+        until(lambda: not (group / "cgroup.procs").read_text(), 10, "the killed process is still there")
+        group.rmdir()
+
+
+def test_fifty_crashes_in_a_row_are_slowed_down_alarmed_and_survived(bridge: Bridge) -> None:
+    # As shipped, 50 crashes last five minutes. The numbers are shortened here; the mechanism is the same.
+    bridge.drop_in("limits", "[Unit]\nStartLimitIntervalSec=3\n[Service]\nRestartSec=20ms\n")
+    bridge.drop_in("limits", "[Timer]\nOnActiveSec=\nOnActiveSec=3200ms\nAccuracySec=10ms\n", unit=RETRY_TEMPLATE)
+    enough = "/var/lib/scan-bridge/enough"
+    command = f"[ -e {enough} ] && exec /opt/scan-bridge/bin/scan-bridge run --config {CONFIG}; exit 1"
+    bridge.drop_in("crash", f"[Service]\nExecStart=\nExecStart=/bin/sh -c '{command}'\n")
+    bridge.machine.run("systemctl", "start", "--no-block", UNIT)
+    until(lambda: len(bridge.results()) >= 50, 120, bridge.log)
+    alarms = [entry for entry in bridge.journal("-p", "crit") if entry["SYSLOG_IDENTIFIER"] == "scan-bridge-alarm"]
+    assert len(alarms) >= 7, "about one for every five crashes"
+    assert "dolphin-scan-bridge.service has failed (exit-code exited 1)" in alarms[0]["MESSAGE"]
+    bridge.machine.run("touch", enough)
+    (bridge.root / "2026-03-24").mkdir(parents=True)
+    bridge.publishes()
+
+
+def test_the_retry_comes_only_after_the_start_limit_has_passed(bridge: Bridge) -> None:
+    """As shipped: else the retry's start would be refused, and the unit would stay dead."""
+    timer = bridge.machine.run("systemctl", "cat", RETRY).stdout
+    assert "OnActiveSec=22s" in timer
+    assert bridge.show("StartLimitIntervalUSec") == "20s"
+    assert bridge.show("StartLimitBurst") == "5"
+    assert bridge.show("RestartUSec") == "500ms"
+    assert bridge.show("Restart") == "always"
+
+
+def test_a_bad_config_is_named_in_status_and_does_not_crash_loop(bridge: Bridge) -> None:
+    bridge.configure(source__rescan_s='"often"')
+    result = bridge.machine.run("systemctl", "start", UNIT, check=False)
+    assert result.returncode != 0
+    assert bridge.show("ActiveState") == "failed"
+    assert bridge.show("ExecMainStatus") == "78"
+    assert bridge.restarts == 0
+    shown = bridge.log()
+    assert "source.rescan_s" in shown
+    assert "often" in shown
+    assert f"{CONFIG}: source.rescan_s" in bridge.show("StatusText")
+
+
+def test_a_bad_config_put_right_needs_no_operator_to_start_the_bridge(bridge: Bridge) -> None:
+    bridge.drop_in("retry", "[Timer]\nOnActiveSec=\nOnActiveSec=1s\nAccuracySec=10ms\n", unit=RETRY_TEMPLATE)
+    bridge.drop_in("limit", "[Unit]\nStartLimitIntervalSec=500ms\n")
+    bridge.configure(nonsense="1")
+    bridge.machine.run("systemctl", "start", UNIT, check=False)
+    until(lambda: len(bridge.results()) >= 3, 20, bridge.log)
+    bridge.configure()
+    (bridge.root / "2026-03-24").mkdir(parents=True)
+    bridge.publishes()
+
+
+def test_stopping_a_failed_bridge_also_ends_the_retrying(bridge: Bridge) -> None:
+    bridge.configure(nonsense="1")
+    bridge.machine.run("systemctl", "start", UNIT, check=False)
+    assert bridge.machine.show(RETRY, "ActiveState")["ActiveState"] == "active"
+    bridge.machine.run("systemctl", "stop", UNIT)
+    assert bridge.machine.show(RETRY, "ActiveState")["ActiveState"] == "inactive"
+
+
+@pytest.mark.parametrize("how", ["gone", "frozen"])
+def test_an_outage_of_hazelcast_of_many_watchdog_periods_causes_no_restart(
+    own_bridge: Bridge, own_member: Member, how: str
+) -> None:
+    own_bridge.drop_in("watchdog", "[Service]\nWatchdogSec=2\n")
+    own_bridge.start()
+    own_bridge.publishes()
+    pid = own_bridge.pid
+    if how == "gone":
+        own_member.kill()
+    else:
+        own_member.pause()
+    outage_ends = time.monotonic() + 14  # seven times WatchdogSec
+    until(lambda: "hazelcast away" in own_bridge.show("StatusText"), 12, own_bridge.log)
+    path = own_bridge.put_scan()
+    until(lambda: time.monotonic() > outage_ends, 15, "")
+    assert own_bridge.pid == pid, own_bridge.log()
+    if how == "gone":
+        own_member.start()
+        own_bridge.client = own_member.client()
+    else:
+        own_member.resume()
+    until(lambda: own_bridge.latest() == path, 20, own_bridge.log)
+    assert own_bridge.pid == pid
+    assert own_bridge.restarts == 0
+
+
+def test_hazelcast_away_at_the_start_is_no_reason_to_fail(own_bridge: Bridge, own_member: Member) -> None:
+    own_bridge.drop_in("watchdog", "[Service]\nWatchdogSec=2\n")
+    own_member.kill()
+    own_bridge.start()
+    pid = own_bridge.pid
+    assert "hazelcast away" in own_bridge.show("StatusText")
+    own_member.start()
+    own_bridge.client = own_member.client()
+    own_bridge.publishes()
+    assert own_bridge.pid == pid
+
+
+def test_a_missing_folder_is_waited_for_and_causes_no_restart(bridge: Bridge) -> None:
+    bridge.drop_in("watchdog", "[Service]\nWatchdogSec=2\n")
+    bridge.machine.run("systemctl", "start", UNIT)
+    pid = bridge.pid
+    waited_enough = time.monotonic() + 8  # four times WatchdogSec
+    until(lambda: "waiting for scans" in bridge.show("StatusText"), 10, bridge.log)
+    until(lambda: time.monotonic() > waited_enough, 10, "")
+    assert bridge.pid == pid
+    (bridge.root / "2026-03-24").mkdir(parents=True)
+    bridge.publishes()
+    assert bridge.pid == pid
+
+
+@pytest.mark.parametrize("state", ["idle", "hazelcast gone", "hazelcast frozen", "folder missing"])
+def test_stop_succeeds_within_two_seconds(own_bridge: Bridge, own_member: Member, state: str) -> None:
+    own_bridge.start()
+    own_bridge.publishes()
+    if state == "hazelcast gone":
+        own_member.kill()
+    elif state == "hazelcast frozen":
+        own_member.pause()
+    elif state == "folder missing":
+        own_bridge.root.rename(own_bridge.root.with_name("away"))
+        until(lambda: "waiting for scans" in own_bridge.show("StatusText"), 10, own_bridge.log)
+    begin = time.monotonic()
+    own_bridge.machine.run("systemctl", "stop", UNIT)
+    assert time.monotonic() - begin < 2
+    assert own_bridge.show("Result") == "success"
+    assert own_bridge.show("ExecMainStatus") == "0"
+
+
+def test_reload_takes_a_good_config_without_a_new_process(bridge: Bridge) -> None:
+    bridge.start()
+    bridge.publishes()
+    pid = bridge.pid
+    bridge.configure(hazelcast__scan_key='"elsewhere"')
+    bridge.machine.run("systemctl", "reload", UNIT)
+    path = bridge.put_scan()
+    until(lambda: bridge.latest("elsewhere") == path, 15, bridge.log)
+    assert bridge.pid == pid
+    assert bridge.show("ActiveState") == "active"
+
+
+def test_reload_of_a_bad_config_fails_says_why_and_changes_nothing(bridge: Bridge) -> None:
+    bridge.start()
+    bridge.publishes()
+    pid = bridge.pid
+    bridge.configure(source__rescan_s="-1")
+    assert bridge.machine.run("systemctl", "reload", UNIT, check=False).returncode != 0
+    assert any("source.rescan_s" in entry["MESSAGE"] for entry in bridge.journal("-p", "err"))
+    bridge.publishes()
+    assert bridge.pid == pid
+
+
+def test_sighup_with_a_bad_config_keeps_the_old_one(bridge: Bridge) -> None:
+    """For those who send the signal themselves."""
+    bridge.start()
+    bridge.publishes()
+    pid = bridge.pid
+    bridge.configure(source__rescan_s="-1")
+    os.kill(bridge.machine.host_pid(pid), signal.SIGHUP)
+    until(lambda: any("old one stays" in entry["MESSAGE"] for entry in bridge.journal("-p", "err")), 10, bridge.log)
+    bridge.publishes()
+    assert bridge.pid == pid
