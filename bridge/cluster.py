@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -78,19 +79,26 @@ class Cluster:
             client = HazelcastClient(_client_config(self._config, self._name, self._on_lifecycle))
         except OSError as error:
             raise ClusterError(f"password_file: {error}") from error
-        with _LastConnectionError() as reason:
-            # create_and_start would leak its sockets and tasks when it is cancelled; shutdown ends them all.
-            starting = asyncio.create_task(client._start())  # type: ignore[no-untyped-call]
-            deadline_s = self._config.connect_timeout_s * len(self._config.members)
-            await asyncio.wait({starting}, timeout=deadline_s)
+        # At the loss of its last connection the client shuts itself down, even in the midst of a shutdown, which
+        # then waits for itself for ever.
+        client._connection_manager._shutdown_client = _nothing  # type: ignore[method-assign]
+        self._client = client
+        # create_and_start would leak its sockets and tasks when it is cancelled; shutdown ends them.
+        starting = asyncio.create_task(client._start())  # type: ignore[no-untyped-call]
+        deadline_s = self._config.connect_timeout_s * len(self._config.members)
+        try:
+            with _LastConnectionError() as reason:
+                await asyncio.wait({starting}, timeout=deadline_s)
             if not starting.done():
-                await client.shutdown()
-                await asyncio.wait({starting}, timeout=1)
-                _forget(starting)
                 raise ClusterError(f"no answer within {deadline_s:g} s")
             if starting.exception():
                 raise ClusterError(reason.text or str(starting.exception())) from starting.exception()
-        self._client = client
+        finally:
+            if not starting.done():
+                await self.close()
+                await asyncio.wait({starting}, timeout=0.1)
+                starting.cancel()  # it may wait for a list of members that nobody will send
+                _forget(starting)
         self._map = await self._call(client.get_map(self._config.map), "opening the map")
 
     async def get(self, key: str) -> Any:
@@ -144,6 +152,10 @@ class Cluster:
             self.lost.set()
 
 
+async def _nothing() -> None:
+    pass
+
+
 def _forget(task: asyncio.Task[Any]) -> None:
     """Let a task end by itself, and mark its exception as seen."""
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -189,8 +201,11 @@ class _LastConnectionError(logging.Handler):
         self._logger = logging.getLogger("hazelcast.internal.asyncio_connection")
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and record.exc_info[1]:
-            self.text = str(record.exc_info[1]) or type(record.exc_info[1]).__name__
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ConnectionError) and error.errno:
+            self.text = os.strerror(error.errno)
+        elif error:
+            self.text = str(error) or type(error).__name__
 
     def __enter__(self) -> _LastConnectionError:
         self._logger.addHandler(self)

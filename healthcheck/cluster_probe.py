@@ -11,7 +11,7 @@ from hazelcast.core import HazelcastJsonValue
 from pydantic import ValidationError
 
 from bridge.cluster import Cluster, ClusterError
-from bridge.config import Hazelcast
+from bridge.config import Hazelcast, credential_path
 from bridge.ipc import InvalidScan, stream_metadata
 from bridge.provenance import Provenance
 from bridge.status import SCHEMA_VERSION, BridgeStatus
@@ -34,8 +34,12 @@ def look(config: Hazelcast, deadline_s: float) -> MapAnswers:
     """Connect, read the scan's metadata and the status, disconnect.
 
     Raises:
-        OSError: the password file cannot be read.
+        OSError: a credential cannot be read: no fault of the cluster's.
     """
+    tls = config.tls
+    for file in (credential_path(config.password_file), tls.ca_file, tls.cert_file, tls.key_file):
+        if file is not None:
+            file.open("rb").close()
     return asyncio.run(_look(config, deadline_s))
 
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Restarts the bridge and waits until it publishes again: the operator's way to do it, at 3 a.m. too.
-# Exit 0: the new process writes its status to Hazelcast and is not behind the newest scan on disk. 1: it is not so in
-# time. 2: wrong usage. Changes nothing but the restart.
+# Changes nothing but what the restart does.
 set -euo pipefail
 
 usage() {
@@ -46,13 +45,17 @@ state() {
     printf '        %s\n' "$(show StatusText)"
 }
 
-# Does the status entry come from process $1, and is the newest scan on disk the one in the map?
+# Does process $1 publish? It reports itself in Hazelcast, and has published, or the newest scan on disk is there already.
 publishing() {
-    timeout 10 "$BRIDGE" status --json --config "$CONFIG" 2>/dev/null | "$(dirname "$BRIDGE")/python" -c '
+    local newest
+    newest=$(timeout 10 "$BRIDGE" status --json --config "$CONFIG" 2>/dev/null | "$(dirname "$BRIDGE")/python" -c '
 import json, sys
 status = json.load(sys.stdin)
-sys.exit(status["pid"] != int(sys.argv[1]) or status["source"]["state"] in ("missing", "unreadable"))
-' "$1" 2>/dev/null
+if status["pid"] != int(sys.argv[1]) or status["source"]["state"] in ("missing", "unreadable"):
+    sys.exit(1)
+print("" if status["published"] or not status["newest"] else status["newest"]["path"])
+' "$1" 2>/dev/null) || return 1
+    [ -z "$newest" ] || timeout 10 "$BRIDGE" latest --config "$CONFIG" 2>/dev/null | head -n 1 | grep -qF "$newest"
 }
 
 [ "$(show LoadState)" = loaded ] || die "$UNIT is not installed"

@@ -79,7 +79,7 @@ class Bridge:
         self.machine.run("touch", TRIGGER)
 
     def start(self) -> None:
-        """Start with an empty folder there; returns once systemd says it is up."""
+        """Start with the folder there, but no scan in it; returns once systemd says that the bridge is ready."""
         (self.root / DAY).mkdir(parents=True, exist_ok=True)
         self.machine.run("systemctl", "start", UNIT)
 
@@ -89,6 +89,7 @@ class Bridge:
         batch = pa.record_batch({"asset": ["A", "B"], "eigenvalue": [1.5, 0.5]})
         target = self.root / path
         temporary = target.with_suffix(".tmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
         with pa.ipc.new_file(temporary, batch.schema) as writer:
             writer.write_batch(batch)
         os.replace(temporary, target)

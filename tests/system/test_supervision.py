@@ -124,7 +124,6 @@ def test_fifty_crashes_in_a_row_are_slowed_down_alarmed_and_survived(bridge: Bri
     assert len(alarms) >= 7, "about one for every five crashes"
     assert "dolphin-scan-bridge.service has failed (exit-code exited 1)" in alarms[0]["MESSAGE"]
     bridge.machine.run("touch", enough)
-    (bridge.root / "2026-03-24").mkdir(parents=True)
     bridge.publishes()
 
 
@@ -158,7 +157,6 @@ def test_a_bad_config_put_right_needs_no_operator_to_start_the_bridge(bridge: Br
     bridge.machine.run("systemctl", "start", UNIT, check=False)
     until(lambda: len(bridge.results()) >= 3, 20, bridge.log)
     bridge.configure()
-    (bridge.root / "2026-03-24").mkdir(parents=True)
     bridge.publishes()
 
 
@@ -217,7 +215,6 @@ def test_a_missing_folder_is_waited_for_and_causes_no_restart(bridge: Bridge) ->
     until(lambda: "waiting for scans" in bridge.show("StatusText"), 10, bridge.log)
     until(lambda: time.monotonic() > waited_enough, 10, "")
     assert bridge.pid == pid
-    (bridge.root / "2026-03-24").mkdir(parents=True)
     bridge.publishes()
     assert bridge.pid == pid
 

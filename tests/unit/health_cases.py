@@ -27,7 +27,7 @@ from healthcheck.model import (
 from healthcheck.seen import Seen
 
 NOW = datetime(2026, 3, 24, 8, 15, tzinfo=UTC)
-UNIT = "dolphin-scan-bridge.service"
+MB = 1_000_000
 
 
 def config(**health: Any) -> HealthConfig:
