@@ -32,6 +32,7 @@ UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 HEARTBEATS_MISSED = 3
 WATCH_S = 0.5
 TABLE_ROWS = 20
+PIPE_COLUMNS = 240
 
 
 def status(config: Config, *, as_json: bool, watch: bool) -> int:
@@ -48,7 +49,7 @@ def status(config: Config, *, as_json: bool, watch: bool) -> int:
     if as_json:
         print(found.model_dump_json())
     else:
-        Console().print(status_view(found))
+        _console().print(status_view(found))
     return 0 if _alive(found) else FAILED
 
 
@@ -210,7 +211,7 @@ def _render(format: str, value: bytearray, provenance: Provenance) -> bytes:
 
 def _as_table(value: bytearray, provenance: Provenance) -> bytes:
     table = pa.ipc.open_stream(pa.py_buffer(value)).read_all()
-    console = Console()
+    console = _console()
     with console.capture() as capture:
         console.print(Text.assemble((provenance.source, "bold"), f"  {_ago(provenance.mtime_ns)}"))
         console.print(
@@ -224,6 +225,11 @@ def _as_table(value: bytearray, provenance: Provenance) -> bytes:
         if table.num_rows > TABLE_ROWS:
             console.print(f"… {table.num_rows - TABLE_ROWS} more rows; --format json or csv shows all")
     return capture.get().encode(errors="backslashreplace")
+
+
+def _console() -> Console:
+    """Lines may be long where no terminal breaks them: in a pipe or a file."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def _json_lines(table: pa.Table) -> Iterable[str]:

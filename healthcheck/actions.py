@@ -81,16 +81,18 @@ def perform(decision: Decision, snapshot: Snapshot, config: HealthConfig) -> Act
     before = value_of(snapshot.unit)
     started = time.monotonic()
     if decision.restart:
-        failed = before is not None and before.active_state == "failed"
         try:
-            systemd.restart(config.health.unit, clear_failure=failed)
+            systemd.restart(config.health.unit)
         except RestartRefused as error:
             words = f"could not be restarted: {error}"
             return ActionTaken(decision.rule, "restart_bridge", words, helped=False)
     helped, proof = _prove(decision, before, snapshot, config, started + config.health.restarts.verify_s)
-    took = duration(time.monotonic() - started)
+    if not helped:
+        proof += f" within {config.health.restarts.verify_s:g} s"
+    elif decision.restart:
+        proof += f" after {duration(time.monotonic() - started)}"
     what = f"restarted by this check for {decision.why}" if decision.restart else "restarted by systemd"
-    words = f"{what}: {proof} after {took}"
+    words = f"{what}: {proof}"
     return ActionTaken(decision.rule, "restart_bridge" if decision.restart else "auto_restart", words, helped)
 
 
@@ -121,7 +123,7 @@ def _prove(
         return False, "the unit does not run"
     reach = value_of(snapshot.hazelcast)
     if reach is None or not reach.reachable:
-        return True, "the unit runs; the cluster cannot be reached, so whether it publishes is unknown"
+        return True, "the cluster cannot be reached, so whether it publishes is unknown; the unit runs"
     needs_scan = decision.restart and decision.rule == "stale_data"
     status = cluster_probe.wait_for_status(
         config.hazelcast,
@@ -129,8 +131,8 @@ def _prove(
         max(0.0, deadline - time.monotonic()),
     )
     if status is None:
-        return False, "the unit runs, but " + ("nothing was published" if needs_scan else "no heartbeat was seen")
-    return True, "published again" if status.published else "heartbeat seen again"
+        return False, "the unit runs, but " + ("published nothing" if needs_scan else "no heartbeat of it was seen")
+    return True, "it publishes again" if status.published else "its heartbeat is seen again"
 
 
 def _wait_until_running(unit: str, unlike: UnitState | None, deadline: float) -> UnitState | None:

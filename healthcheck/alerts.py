@@ -162,7 +162,7 @@ def note(alerts: Iterable[Alert], rule: Rule, done: str, cause: Cause | None = N
     return tuple(
         replace(
             alert,
-            done=(*alert.done, done)[-10:],
+            done=(*alert.done, done)[-10:] if alert.done[-1:] != (done,) else alert.done,
             causes=(*alert.causes, cause) if cause else alert.causes,
         )
         if rule in alert.covers and not alert.resolved_at and (cause is None or cause not in alert.causes)

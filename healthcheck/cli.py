@@ -28,7 +28,7 @@ exit codes (check: as Nagios has them):
   1  check: warning; others: failed
   2  check: critical
   3  check: unknown, or the configuration is not valid; wrong usage
-  4  check --act: nothing could be done, because the state cannot be written
+  4  check --act: nothing could be done, because the configuration or the state cannot be used
 """
 FAILED = 1
 UNKNOWN = 3
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except ConfigError as error:
-        return _refuse(str(error), UNKNOWN)
+        return _refuse(str(error), NOT_DONE if getattr(arguments, "act", False) else UNKNOWN)
     except (MuteError, StateError) as error:
         return _refuse(str(error), NOT_DONE if isinstance(error, StateError) else FAILED)
     except BrokenPipeError:  # `scan-bridge-health alerts | head`

@@ -60,8 +60,15 @@ class Facts:
 
     @property
     def disk(self) -> DiskView | None:
-        """What lies on disk, if it could be looked at."""
-        return value_of(self.snapshot.disk)
+        """What lies on disk, if it could be looked at.
+
+        A source that is not there for this check but is for the bridge, which is alive, is hidden from this check (by
+        its sandbox, say): then nothing is known.
+        """
+        view = value_of(self.snapshot.disk)
+        if view and view.state in ("missing", "empty") and self.heartbeat == "fresh" and self.status:
+            return None if self.status.source.state == "ok" else view
+        return view
 
     @property
     def reachable(self) -> bool | None:

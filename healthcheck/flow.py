@@ -76,7 +76,7 @@ def _clear_late_runs(config: HealthConfig) -> None:
     if deployment.id is None:  # run by hand, outside any deployment
         return
     try:
-        ended = late_runs.clear(UUID(deployment.id), UUID(flow_run.id), last_completed(config))
+        ended = late_runs.clear(UUID(deployment.id), UUID(flow_run.id), last_completed(config), datetime.now(UTC))
     except Exception as error:  # noqa: BLE001  # the check has completed; the next run clears them
         log.warning("late runs not cleared: %s: %s", type(error).__name__, error)
         return

@@ -6,7 +6,7 @@ them all. Nothing here may fail a check: what cannot be cleared now is cleared b
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -45,13 +45,12 @@ def end_state(run: FlowRun, last_completed: datetime | None, now: datetime) -> S
     return Crashed(message="left behind by a process that was killed") if abandoned else None
 
 
-def clear(deployment: UUID, own_run: UUID, last_completed: datetime | None) -> int:
+def clear(deployment: UUID, own_run: UUID, last_completed: datetime | None, now: datetime) -> int:
     """End the deployment's overtaken and abandoned runs, oldest first; returns how many.
 
     Raises:
         Exception: the server is away or refuses.
     """
-    now = datetime.now(UTC)
     unfinished = FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING])
     ended = 0
     with get_client(sync_client=True) as client:

@@ -5,6 +5,8 @@ A probe that hangs or raises costs its own answer only. Probes look; none of the
 
 from __future__ import annotations
 
+import errno
+import os
 import queue
 import threading
 import time
@@ -152,6 +154,8 @@ def _on_disk(outcome: Outcome, config: HealthConfig) -> tuple[Answer[DiskView], 
     how = f"listing the newest day folders of {config.source.root}"
     match outcome:
         case DiskView() as view:
+            if os.strerror(errno.EACCES) in view.reason:
+                return Unknown(f"{view.reason}; the check's user needs a group that may read it", how), None
             return Known(view, how), None
         case CommandTimeout() as error:
             # A folder that does not answer cannot be read: that is an answer.

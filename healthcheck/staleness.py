@@ -160,4 +160,5 @@ def _what(facts: Facts, silent_s: float) -> str:
         return f"the map has held no scan for {duration(silent_s)}"
     if facts.entry is None:
         return f"no scan for {duration(silent_s)}"
-    return f"the scan in the map, {foreign(facts.entry.source)}, is {duration(facts.age_s or 0.0)} old"
+    which = "the last scan seen in the map" if facts.reachable is False else "the scan in the map"
+    return f"{which}, {foreign(facts.entry.source)}, is {duration(facts.age_s or 0.0)} old"

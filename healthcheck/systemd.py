@@ -92,20 +92,18 @@ def show(unit: str, deadline_s: float) -> Mapping[str, str]:
     return parse_show(ran.out)
 
 
-def restart(unit: str, *, clear_failure: bool) -> None:
-    """Ask for a restart, and do not wait for it. `clear_failure` first lifts a start limit that was hit.
+def restart(unit: str) -> None:
+    """Ask for a restart, and do not wait for it. A start limit that is in force is respected, and not told here.
 
     Raises:
         RestartRefused: systemd refused, could not be asked or did not answer.
     """
-    calls = [["reset-failed"]] if clear_failure else []
-    for call in [*calls, ["restart", "--no-block"]]:
-        try:
-            ran = commands.run(["systemctl", "--no-ask-password", *call, "--", unit], RESTART_CALL_S)
-        except CommandError as error:
-            raise RestartRefused(str(error)) from error
-        if ran.status != 0:
-            raise RestartRefused(ran.err.strip() or f"systemctl {call[0]}: exit status {ran.status}")
+    try:
+        ran = commands.run(["systemctl", "--no-ask-password", "restart", "--no-block", "--", unit], RESTART_CALL_S)
+    except CommandError as error:
+        raise RestartRefused(str(error)) from error
+    if ran.status != 0:
+        raise RestartRefused(ran.err.strip() or f"systemctl restart: exit status {ran.status}")
 
 
 def parse_show(text: str) -> dict[str, str]:

@@ -61,13 +61,14 @@ def tell(
     for block in sorted(news, key=lambda block: (block in state.unreachable, block)):
         again = block in state.sending
         message = texts.message(block, news[block], state.alerts, now, config.status.instance, again=again)
+        before = state.unreachable.get(block)
         error: str | None = "not tried: other recipients took too long"
         if time.monotonic() < deadline:
             state = save(replace(state, sending={**state.sending, block: now}))
             error = _send(notifier, message)
             state = save(_after(state, message, error, config, now))
         if error:
-            _complain(message, error, changes)
+            _complain(message, error, changes, before)
         deliveries.append(Delivery(message, error))
     return state, tuple(deliveries)
 
@@ -94,10 +95,10 @@ def _after(state: State, message: Message, error: str | None, config: HealthConf
     return replace(state, sending=sending, unreachable=unreachable, alerts=told)
 
 
-def _complain(message: Message, error: str, changes: Sequence[Change]) -> None:
-    """What could not be told goes to the log, whole only when it is new."""
+def _complain(message: Message, error: str, changes: Sequence[Change], before: str | None) -> None:
+    """What could not be told goes to the log once, not at every attempt; so does a new reason."""
     new = {change.alert_id for change in changes} & {change.alert_id for change in message.changes}
     if new:
         log.critical("%s could not be told: %s\n%s\n%s", message.block, error, message.subject, message.body)
-    else:
-        log.warning("%s could not be told: %s; the next check tries again", message.block, error)
+    elif error != before:
+        log.warning("%s could not be told: %s; every check tries again", message.block, error)

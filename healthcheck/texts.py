@@ -58,7 +58,7 @@ def _paragraph(change: Change, alert: Alert, now: datetime) -> str:
     lines = [
         f"{_word(change)}: {alert.title}{_SHOWN[change.kind]}",
         *(f"  {words}" for words in alert.words),
-        f"  since: {clock(alert.opened_at)} ({duration((now - alert.opened_at).total_seconds())})",
+        f"  since: {clock(alert.opened_at)}{_lasting(alert, now)}",
     ]
     if len(alert.causes) > 1:
         lines.append(f"  causes so far: {', then '.join(alert.causes)}")
@@ -67,6 +67,10 @@ def _paragraph(change: Change, alert: Alert, now: datetime) -> str:
         lines.append(f"  it comes and goes: {alert.reopened + 1} times in a row")
     lines.append(f"  look further: {alert.look_further}")
     return "\n".join(lines)
+
+
+def _lasting(alert: Alert, now: datetime) -> str:
+    return f" ({duration((now - alert.opened_at).total_seconds())})" if now > alert.opened_at else ""
 
 
 def _resolved(alert: Alert) -> str:

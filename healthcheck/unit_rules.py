@@ -29,8 +29,10 @@ def process_crash(facts: Facts) -> Finding:
     if died:
         times = "once" if died == 1 else f"{died} times"
         last = _last_words(facts)
-        words = f"the main process died {times} since the last check and was started again by systemd{last}"
-        return levels.met(name, rule, words, Cause.CRASHED, look_further)
+        stopped = unit.active_state == "inactive"
+        then = "then the unit was stopped" if stopped else "was started again by systemd"
+        words = f"the main process died {times} since the last check and {then}{last}"
+        return levels.met(name, rule, words, Cause.CRASHED, look_further, restart_helps=not stopped)
     if unit.active_state in ("activating", "deactivating"):
         return levels.unknown(name, f"the unit is {unit.active_state} ({unit.sub_state})")
     return levels.fine(name, f"no crash; {unit.n_restarts} automatic restarts since the unit was started")

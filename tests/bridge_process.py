@@ -26,7 +26,7 @@ import pyarrow as pa
 
 # The command as it is installed beside this Python.
 COMMAND = (sys.executable, str(Path(sys.executable).with_name("scan-bridge")))
-DEADLINE_S = 15.0  # for what takes milliseconds on an idle machine
+DEADLINE_S = 30.0  # for what takes milliseconds on an idle machine
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 T = TypeVar("T")

@@ -43,15 +43,6 @@ class PrefectServer:
         """What PREFECT_API_URL is set to."""
         return f"http://127.0.0.1:{self.port}/api"
 
-    def client_environment(self, home: Path) -> dict[str, str]:
-        """The environment of a process that talks to this server, and keeps what it must in `home`."""
-        return {
-            **_without_prefect(os.environ),
-            "PREFECT_API_URL": self.api_url,
-            "PREFECT_HOME": str(home),
-            "DO_NOT_TRACK": "1",
-        }
-
     def start(self) -> PrefectServer:
         """Start it and wait until it answers."""
         environment = {
@@ -99,6 +90,50 @@ class PrefectServer:
                 return True
         except (urllib.error.URLError, OSError):
             return False
+
+
+class Relay:
+    """A door to a running server on a port of its own, to shut and to open: to clients the server goes and comes."""
+
+    def __init__(self, server: PrefectServer) -> None:
+        self.port = _free_port()
+        self._server = server
+        self._door: socket.socket | None = None
+        self._pipes: list[socket.socket] = []
+
+    def open(self) -> None:
+        """Let clients through from now on."""
+        self._door = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, args=(self._door,), daemon=True).start()
+
+    def shut(self) -> None:
+        """Cut every connection and refuse new ones."""
+        ends, self._pipes = self._pipes, []
+        for end in [self._door, *ends]:
+            if end is not None:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+        self._door = None
+
+    def _accept(self, door: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = door.accept()
+                server = socket.create_connection(("127.0.0.1", self._server.port))
+            except OSError:
+                return
+            self._pipes += [client, server]
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
 
 
 class Webhook:
@@ -177,6 +212,12 @@ def webhook() -> Iterator[Webhook]:
         yield server
     finally:
         server.close()
+
+
+def client_environment(api_url: str | None, home: Path) -> dict[str, str]:
+    """The environment of a process that talks to a server, and keeps what it must in `home`."""
+    server = {"PREFECT_API_URL": api_url} if api_url else {}
+    return {**_without_prefect(os.environ), **server, "PREFECT_HOME": str(home)}
 
 
 def _without_prefect(environment: os._Environ[str]) -> dict[str, str]:

@@ -46,8 +46,7 @@ class Plan:
     starts: int  # of each archive
     bursts: tuple[int, ...]
     burst_rounds: int
-    kills: int
-    systemd: bool  # recovery under a real systemd, where that can be had
+    kills: int  # under a real systemd where that can be had, and under a shell loop
 
 
 FULL = Plan(
@@ -77,7 +76,6 @@ FULL = Plan(
     bursts=(100, 1_000, 10_000),
     burst_rounds=5,
     kills=10,
-    systemd=True,
 )
 
 QUICK = Plan(
@@ -99,5 +97,4 @@ QUICK = Plan(
     bursts=(100, 1_000),
     burst_rounds=1,
     kills=0,
-    systemd=False,
 )

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hazelcast_member import Member
+from hazelcast_member import Member, free_port
 
 from bench.scans import Folder
 
@@ -79,7 +79,7 @@ class Measured:
 
 
 class Bridge(Measured):
-    """`scan-bridge run` with the shipped defaults."""
+    """`scan-bridge run` with the shipped defaults, its metrics (on a port of its own) included."""
 
     def __init__(
         self, member: Member, place: Path, *, name: str = "bridge", source: str = "", root: Path | None = None
@@ -91,7 +91,8 @@ class Bridge(Measured):
             f'state_dir = "{place / name / "state"}"\n'
             f'[source]\nroot = "{root or self.folder.root}"\n{source}\n'
             f'[hazelcast]\nmembers = ["{member.address}"]\ncluster_name = "{member.cluster_name}"\n'
-            f'map = "{self.map}"\nscan_key = "{KEY}"\n[status]\ninstance = "bench"\n'
+            f'map = "{self.map}"\nscan_key = "{KEY}"\n'
+            f'[metrics]\nlisten = "127.0.0.1:{free_port()}"\n'
         )
 
     def command(self) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from hazelcast_member import Member
 from rich.console import Console
 
-from bench import archive, burst, idle, memory, starts
+from bench import archive, burst, idle, memory, recovery, starts
 from bench.lag import LagMeter, Lags, entry_lags_ms
 from bench.plan import KB, MB, Plan, Series
 from bench.processes import KEY, Bridge, Floor, Measured, PollingLoop
@@ -67,7 +67,7 @@ class Session:
         summary |= self._measure_starts()
         if self._plan.kills:
             self._say("recovery")
-            self._tables["kill -9 to published again (ms)"] = []
+            self._measure_recovery()
         rows = [self._lag_row(result) for result in self.lags]
         (usual,) = (row for row in rows if self._is_usual(row))
         ratios = {f"lag_{name}": usual[name] for name in ("p50_over_floor", "p99_over_floor")}
@@ -200,6 +200,16 @@ class Session:
         archive.remove(place)
         medians = [median(ms) for ms in found.values()][: len(plan.archives)]
         return {"start_ms": round(medians[0], 1), "archive_ratio": round(medians[-1] / medians[0], 3)}
+
+    def _measure_recovery(self) -> None:
+        template, kills, title = Template(SIZE), self._plan.kills, "kill -9 to published again (ms)"
+        found = {"a shell loop": recovery.under_a_loop(self._member, self._new_place("loop"), template, self._numbers, kills)}
+        systemd = recovery.under_systemd(self._member, self._new_place("systemd"), template, self._numbers, kills)
+        if isinstance(systemd, str):
+            self._console.print(f"not under systemd: {systemd}")
+        else:
+            found["systemd, the unit as it ships"] = systemd
+        self._tables[title] = [{"under": name, **asdict(quantiles(ms))} for name, ms in found.items()]
 
     def _archived(self, place: Path, files: int, days: int, template: Template) -> Bridge:
         bridge = Bridge(self._member, place, name=f"archive-{files}-{days}")

@@ -29,8 +29,8 @@ class Sightings:
             ["setpriv", "--pdeathsig", "KILL", *self._command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
         threading.Thread(target=self._follow, daemon=True).start()
-        if not self._ready.wait(READY_S):
-            raise TimeoutError(f"the listening client was not ready in {READY_S:g} s")
+        if not self._ready.wait(READY_S) or self._process.poll() is not None:
+            raise TimeoutError(f"the listening client was not ready in {READY_S:g} s (exit: {self._process.poll()})")
         return self
 
     def __exit__(
@@ -72,3 +72,4 @@ class Sightings:
                     self._numbers[name.decode()].append(int(number))
                     self._times_ns[name.decode()].append(int(at_ns))
                     self._news.notify_all()
+        self._ready.set()  # it ended; nobody must wait for it

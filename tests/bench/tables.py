@@ -24,7 +24,7 @@ def show(console: Console, results: dict[str, Any]) -> None:
     console.print(_facts(results["host"]))
     console.print(_lags(results["lag"]))
     for title, rows in results["tables"].items():
-        console.print(_rows(title, rows))
+        console.print(rows_table(title, rows))
     console.print(_ratios(results["summary"]))
 
 
@@ -61,7 +61,8 @@ def _lags(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _rows(title: str, rows: list[dict[str, Any]]) -> Table:
+def rows_table(title: str, rows: list[dict[str, Any]]) -> Table:
+    """Rows of the same keys, which are the headings."""
     table = Table(title=title)
     for name in rows[0]:
         table.add_column(name, justify="right" if isinstance(rows[0][name], int | float) else "left")

@@ -158,8 +158,10 @@ def test_sighup_applies_another_map_and_puts_the_newest_scan_there(
         assert consumer.sources == [path]
         assert bridge.exit_code() is None
         assert bridge.pid == pid
-        status = bridge.status(client, f"{map_name}_2")
-        assert status["counters"]["published"] == 3  # counters go on
+        eventually(
+            lambda: bridge.status(client, f"{map_name}_2").get("counters", {}).get("published") == 3,
+            "the status is there too, and its counters go on",
+        )
     finally:
         other.close()
         client.get_map(f"{map_name}_2").blocking().destroy()

@@ -133,14 +133,14 @@ def test_check_act_without_a_place_for_its_state_says_so_and_does_nothing(
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["check", "--config", "/no/such/file"], ["check-config", "--config", "/no/such/file"]],
+    ("arguments", "status"),
+    [(["check"], 3), (["check-config"], 3), (["check", "--act"], 4)],
 )
-def test_a_configuration_that_is_not_there_is_unknown_to_nagios(
-    capsys: pytest.CaptureFixture[str], arguments: list[str]
+def test_a_configuration_that_is_not_there_is_unknown_to_nagios_and_a_failure_of_the_timer(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int
 ) -> None:
-    code, _, err = run(capsys, *arguments)
-    assert code == 3
+    code, _, err = run(capsys, *arguments, "--config", "/no/such/file")
+    assert code == status
     assert "/no/such/file" in err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -245,6 +246,13 @@ def test_a_look_that_takes_too_long_is_an_answer_too_the_source_cannot_be_read()
     assert isinstance(answer, Known)
     assert (answer.value.state, hung) == ("unreadable", 4711)
     assert "no answer within 8 s" in answer.value.reason
+
+
+def test_a_source_that_only_the_check_may_not_read_is_unknown(tmp_path: Path) -> None:
+    denied = DiskView("unreadable", f"{tmp_path}: {os.strerror(errno.EACCES)}")
+    answer, _ = probes._on_disk(denied, config())
+    assert isinstance(answer, Unknown)
+    assert "group" in answer.reason
 
 
 def test_while_an_earlier_look_still_hangs_no_other_is_started() -> None:

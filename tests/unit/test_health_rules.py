@@ -27,7 +27,7 @@ from health_cases import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.status import Counters, LagQuantiles, NewestStatus, SourceStatus
+from bridge.status import BridgeStatus, Counters, LagQuantiles, NewestStatus, SourceState, SourceStatus
 from healthcheck import rules
 from healthcheck.model import (
     Cause,
@@ -42,6 +42,12 @@ from healthcheck.model import (
 NOTHING = Unknown("broken", "test")
 OLD = {"entry": entry(90), "disk": DiskView("ok", "", scan(90), scan(90))}
 WAITING = {"entry": entry(90), "disk": DiskView("ok", "", scan(1), scan(12))}
+
+
+def source_is(state: SourceState) -> BridgeStatus:
+    return status(source=SourceStatus(root="/data/scans", state=state, watch_mode="inotify"))
+
+
 # Nothing was published lately, and the same was so a minute ago.
 BEFORE_OLD = {"entry": entry(90), "disk": DiskView("ok", "", scan(90), scan(90))}
 
@@ -144,7 +150,7 @@ STALE_CASES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, Cause, str]]
     "the bridge was stopped": ({**WAITING, "unit": STOPPED}, BEFORE_OLD, Cause.BRIDGE_DOWN, "alert"),
     "the bridge has failed": ({**WAITING, "unit": FAILED}, BEFORE_OLD, Cause.BRIDGE_DOWN, "alert"),
     "the source is gone": (
-        {**OLD, "disk": DiskView("missing", "/data/scans does not exist")},
+        {**OLD, "disk": DiskView("missing", "/data/scans does not exist"), "status": source_is("missing")},
         BEFORE_OLD,
         Cause.SOURCE_AWAY,
         "alert",
@@ -155,8 +161,20 @@ STALE_CASES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, Cause, str]]
         Cause.SOURCE_AWAY,
         "alert",
     ),
+    "the source is gone, and the bridge is silent": (
+        {**OLD, "disk": DiskView("missing", "/data/scans does not exist"), "status": status(80)},
+        BEFORE_OLD,
+        Cause.SOURCE_AWAY,
+        "alert",
+    ),
+    "the source is hidden from the check, not from the bridge": (
+        {**OLD, "disk": DiskView("missing", "/data/scans does not exist"), "status": status(newest=None)},
+        BEFORE_OLD,
+        Cause.PRODUCER_STOPPED,
+        "alert",
+    ),
     "the source has no day folder any more": (
-        {**OLD, "disk": DiskView("empty", "no day folder")},
+        {**OLD, "disk": DiskView("empty", "no day folder"), "status": source_is("empty")},
         BEFORE_OLD,
         Cause.SOURCE_AWAY,
         "alert",
@@ -165,7 +183,7 @@ STALE_CASES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, Cause, str]]
         {
             **OLD,
             "disk": NOTHING,
-            "status": status(source=SourceStatus(root="/data/scans", state="missing", watch_mode="inotify")),
+            "status": source_is("missing"),
         },
         BEFORE_OLD,
         Cause.SOURCE_AWAY,
@@ -254,7 +272,8 @@ def test_without_any_earlier_check_an_empty_map_is_as_old_as_the_bridge() -> Non
 
 
 def test_a_source_without_any_day_folder_is_no_lost_mount_while_nothing_was_ever_published() -> None:
-    found = judged(snapshot(entry=None, disk=DiskView("empty", "no day folder")))["stale_data"]
+    empty = snapshot(entry=None, disk=DiskView("empty", "no day folder"), status=source_is("empty"))
+    found = judged(empty)["stale_data"]
     assert found.cause is Cause.PRODUCER_STOPPED
 
 

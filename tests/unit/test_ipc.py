@@ -12,7 +12,7 @@ from typing import Any
 import arrow_craft as craft
 import pyarrow as pa
 import pytest
-from arrow_craft import FLOAT, INT, INT32, LIST, UTF8, Batch
+from arrow_craft import FLOAT, INT, INT32, LIST, STRUCT, UTF8, Batch
 
 from bridge import ipc
 from bridge.flatbuf import Table, root
@@ -53,7 +53,7 @@ def read(stream: bytes | bytearray) -> list[tuple[pa.RecordBatch, dict[bytes, by
 
 
 def messages(stream: bytes | bytearray) -> Iterator[tuple[bytes, bytes]]:
-    """The flatbuffer (without its padding) and body of each message after the schema."""
+    """The flatbuffer (without its padding) and body of each message after the schema, old framing or new."""
     data, at = bytes(stream), 0
     while True:
         (length,) = struct.unpack_from("<i", data, at)
@@ -84,9 +84,20 @@ def as_stream(content: bytes) -> bytes:
     return b"".join([*parts, craft.END])
 
 
+def assert_framed(stream: bytearray) -> None:
+    """Every message has today's prefix, and it and its body start at a multiple of 8."""
+    data, at = bytes(stream), 0
+    while data[at:] != craft.END:
+        continuation, length = struct.unpack_from("<ii", data, at)
+        body = root(memoryview(data)[at + 8 : at + 8 + length]).scalar(3, "<q")
+        assert (continuation, at % 8, length % 8) == (-1, 0, 0)
+        at += 8 + length + body
+
+
 def assert_unchanged(content: bytes, rows: int | None = None) -> ipc.Value:
     """The value has the content's messages byte for byte, and reads as the same batches."""
     value = ipc.to_stream(content, PROVENANCE, LIMIT)
+    assert_framed(value.data)
     assert list(messages(value.data)) == list(messages(as_stream(content)))
     with pa.ipc.open_file(content) if content.startswith(b"ARROW1") else pa.ipc.open_stream(content) as reader:
         expected = reader.read_all()
@@ -171,18 +182,30 @@ def test_garbage_is_refused(content: bytes) -> None:
         ipc.stream_metadata(content)
 
 
+def test_the_reason_tells_what_is_cut_short_from_what_is_no_scan() -> None:
+    stream, file = (written([scan()], format_) for format_ in ("stream", "file"))
+    reasons = {
+        stream[:-8]: "incomplete: it ends where a message",
+        stream[:-100]: "incomplete: the message at byte",
+        stream[:100]: "neither a whole Arrow IPC file nor a whole stream: incomplete",
+        file[:-1]: "incomplete: an Arrow IPC file without its footer",
+        b"": "empty",
+        b"time,value\n" * 99: "neither a whole Arrow IPC file nor a whole stream",
+    }
+    for content, reason in reasons.items():
+        with pytest.raises(ipc.InvalidScan, match=reason):
+            ipc.to_stream(content, PROVENANCE, LIMIT)
+
+
 def test_the_reason_is_one_printable_line_whatever_the_scan_calls_its_columns() -> None:
     evil = "a\n<3>forged log line\x1b[31m" + "x" * 1000
-    schema = craft.schema([craft.a_field(evil, 99)])
-    with pytest.raises(ipc.InvalidScan) as caught:
-        ipc.to_stream(craft.stream(schema), PROVENANCE, LIMIT)
-    column = pa.record_batch({evil: pa.array(["a", "b"])})
-    content = written([column], "stream").replace(b"ab", b"\xff\xff")
-    with pytest.raises(ipc.InvalidScan) as caught_in_column:
-        ipc.to_stream(content, PROVENANCE, LIMIT)
-    for error in (caught, caught_in_column):
-        assert str(error.value).isprintable()
-        assert 10 < len(str(error.value)) <= 300
+    schema = craft.schema([craft.a_field("s", STRUCT, children=craft.Vector([craft.a_field(evil, INT, INT32)]))])
+    numbers = struct.pack("<9i", *range(9))
+    too_short = Batch(9, [(9, 1), (9, 0)], [b"\0", b"", numbers])
+    with pytest.raises(ipc.InvalidScan, match="forged") as caught:
+        ipc.to_stream(craft.stream(schema, craft.batch(too_short)), PROVENANCE, LIMIT)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 300
 
 
 # --- nothing is lost ----------------------------------------------------------------------------------------------
@@ -265,8 +288,7 @@ def test_every_type_goes_through_from_old_metadata_and_framing(name: str) -> Non
     options = {"use_legacy_format": True, "metadata_version": pa.ipc.MetadataVersion.V4}
     batch = pa.record_batch({"x": array})
     for format_ in FORMATS:
-        value = assert_unchanged(written([batch, batch.slice(1)], format_, **options))
-        assert bytes(value.data).startswith(craft.CONTINUATION)
+        assert_unchanged(written([batch, batch.slice(1)], format_, **options))
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -332,6 +354,22 @@ def test_a_file_that_replaces_a_dictionary_is_refused() -> None:
     assert_unchanged(craft.file(schema, [first], [batch]), 2)
     with pytest.raises(ipc.InvalidScan, match="dictionary 0 is replaced"):
         ipc.to_stream(craft.file(schema, [first, second], [batch]), PROVENANCE, LIMIT)
+
+
+def test_a_footer_that_does_not_fit_the_messages_is_refused() -> None:
+    schema = craft.schema([craft.a_field("w", UTF8, dictionary=craft.encoding(0))])
+    words_, batch = craft.dictionary(0, texts("a", "b")), craft.batch(indices(0, 1))
+    with pytest.raises(ipc.InvalidScan, match="kind 3 as one of kind 2"):
+        ipc.to_stream(craft.file(schema, [batch], [words_]), PROVENANCE, LIMIT)
+    content = craft.file(schema, [words_], [batch])
+    (prefix,) = struct.unpack_from("<i", batch, 4)
+    at = content.rindex(struct.pack("<qi4xq", content.index(batch), 8 + prefix, len(batch) - 8 - prefix))
+    for position, change in ((at, 8), (at, -8), (at + 8, 8), (at + 16, 8), (at + 16, -8), (at, 2**62), (at, -(2**62))):
+        damaged = bytearray(content)
+        (number,) = struct.unpack_from("<i" if position == at + 8 else "<q", content, position)
+        struct.pack_into("<i" if position == at + 8 else "<q", damaged, position, number + change)
+        with pytest.raises(ipc.InvalidScan):
+            ipc.to_stream(damaged, PROVENANCE, LIMIT)
 
 
 @pytest.mark.parametrize("identity", [1, 77, -5, 2**62])

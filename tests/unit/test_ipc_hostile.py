@@ -109,7 +109,7 @@ def empty_structs(rows: int) -> bytes:
     schema = craft.schema([a_field("s", STRUCT, dictionary=craft.encoding(0))])
     return craft.stream(
         schema,
-        craft.dictionary(0, Batch(rows, [(rows, 0)], [b""])),
+        craft.dictionary(0, Batch(1, [(rows, 0)], [b""])),
         craft.dictionary(0, Batch(1, [(1, 1)], [b"\0"]), delta=True),
         craft.batch(indices(0)),
     )
@@ -191,14 +191,14 @@ TRAPS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "big-endian buffers that overlap": (EXPANDS, lambda: wide(10_000, MEGABYTE, 2**17, big_endian=True)),
     "a file that lists one batch 10,000 times": ("overlap", lambda: craft.file(ONE_INT, [], [SAME_BATCH] * 10_000)),
     "nulls, 2^62 of them": (
-        "rows",
+        "a batch of",
         lambda: craft.stream(craft.schema([a_field("n", NULL)]), craft.batch(Batch(2**62, [(2**62, 2**62)], []))),
     ),
     "no column, and a negative number of rows": (
-        "rows",
+        "a batch of",
         lambda: craft.stream(craft.schema([]), craft.batch(Batch(-1, [], []))),
     ),
-    "2^40 dictionary values that take no memory": ("rows", lambda: empty_structs(2**40)),
+    "2^40 dictionary values that take no memory": ("a batch of", lambda: empty_structs(2**40)),
     "a dictionary read a thousand times": ("dictionaries in each batch", lambda: grown(1000, delta=False)),
     "a dictionary that grows a thousand times": ("dictionaries in each batch", lambda: grown(1000, delta=True)),
     "2^31 - 1 view buffers": ("not valid Arrow", lambda: views(2**31 - 1)),

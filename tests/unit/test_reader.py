@@ -105,6 +105,25 @@ def test_a_file_that_changes_while_it_is_read_has_changed(
         read(tmp_path, before, MOST)
 
 
+def test_a_file_that_is_short_for_a_moment_has_changed(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut and filled up again while it is read: in the end size and time are as seen, the content is not."""
+    file.write_bytes(b"0123456789")
+    before = seen(tmp_path)
+    real_read = os.read
+
+    def read_and_cut(descriptor: int, count: int) -> bytes:
+        content = real_read(descriptor, min(count, 5))
+        os.truncate(file, 5 if content else 10)
+        os.utime(file, ns=(before.mtime_ns, before.mtime_ns))
+        return content
+
+    monkeypatch.setattr(reader.os, "read", read_and_cut)
+    with pytest.raises(Changed):
+        read(tmp_path, before, MOST)
+
+
 def test_another_file_renamed_over_it_has_changed(tmp_path: Path, file: Path) -> None:
     file.write_bytes(b"first")
     before = seen(tmp_path)
