@@ -6,7 +6,6 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from hazelcast.core import HazelcastJsonValue
 from pydantic import ValidationError
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bridge import ipc
+from bridge import ipc, render
 from bridge.cluster import Cluster, ClusterError
 from bridge.config import Config
+from bridge.order import printable
 from bridge.provenance import Provenance
 from bridge.status import BridgeStatus, from_ns, iso_utc
 
@@ -31,7 +30,6 @@ UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 # Missing this many heartbeats in a row, the bridge counts as dead.
 HEARTBEATS_MISSED = 3
 WATCH_S = 0.5
-TABLE_ROWS = 20
 PIPE_COLUMNS = 240
 
 
@@ -72,6 +70,9 @@ def latest(config: Config, format: str, output: Path | None) -> int:
         return _fail("binary output to a terminal; use -o FILE or a pipe")
     try:
         content = _render(format, value, provenance)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        return _fail(f"{where}: cannot be shown as {format}: {' '.join(str(error).split())}; try: --format arrow")
+    try:
         if output is not None:
             output.write_bytes(content)
         else:
@@ -80,7 +81,7 @@ def latest(config: Config, format: str, output: Path | None) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        return _fail(f"{output}: {error.strerror}")
+        return _fail(f"{output or 'standard output'}: {error.strerror}")
     return 0
 
 
@@ -197,69 +198,28 @@ def _alive(status: BridgeStatus) -> bool:
 def _render(format: str, value: bytearray, provenance: Provenance) -> bytes:
     if format == "arrow":
         return bytes(value)
-    if format == "table":
-        return _as_table(value, provenance)
-    table = pa.ipc.open_stream(pa.py_buffer(value)).read_all()
+    scan = pa.ipc.open_stream(pa.py_buffer(value)).read_all()
     if format == "json":
-        return "".join(_json_lines(table)).encode()
-    import pyarrow.csv
-
-    sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(_flat(table), sink)
-    return sink.getvalue().to_pybytes()
-
-
-def _as_table(value: bytearray, provenance: Provenance) -> bytes:
-    table = pa.ipc.open_stream(pa.py_buffer(value)).read_all()
+        return b"".join(render.json_lines(scan))
+    if format == "csv":
+        return render.csv(scan)
     console = _console()
     with console.capture() as capture:
-        console.print(Text.assemble((provenance.source, "bold"), f"  {_ago(provenance.mtime_ns)}"))
+        console.print(Text.assemble((printable(provenance.source), "bold"), f"  {_ago(provenance.mtime_ns)}"))
         console.print(
-            f"sequence {provenance.sequence}, {table.num_rows} rows, {len(value):,} bytes, "
-            f"published {iso_utc(from_ns(provenance.published_ns))} by {provenance.bridge}"
+            f"sequence {provenance.sequence}, {scan.num_rows} rows, {len(value):,} bytes, "
+            f"published {iso_utc(from_ns(provenance.published_ns))} by {printable(provenance.bridge)}",
+            markup=False,
         )
-        view = Table(*(escape(name) for name in table.column_names))
-        for row in table.slice(0, TABLE_ROWS).to_pylist():
-            view.add_row(*(Text(_short(cell)) for cell in row.values()))
-        console.print(view)
-        if table.num_rows > TABLE_ROWS:
-            console.print(f"… {table.num_rows - TABLE_ROWS} more rows; --format json or csv shows all")
+        console.print(render.table(scan))
+        if scan.num_rows > render.TABLE_ROWS:
+            console.print(f"… {scan.num_rows - render.TABLE_ROWS} more rows; --format json or csv shows all")
     return capture.get().encode(errors="backslashreplace")
 
 
 def _console() -> Console:
     """Lines may be long where no terminal breaks them: in a pipe or a file."""
     return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-
-
-def _json_lines(table: pa.Table) -> Iterable[str]:
-    import json
-
-    for batch in table.to_batches():
-        for row in batch.to_pylist():
-            yield json.dumps(row, default=_json_value, ensure_ascii=False) + "\n"
-
-
-def _json_value(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else str(value)
-
-
-def _flat(table: pa.Table) -> pa.Table:
-    """CSV has no nested values: they become JSON text."""
-    import json
-
-    columns = []
-    for column in table.columns:
-        if pa.types.is_nested(column.type) or pa.types.is_dictionary(column.type):
-            cells = (None if cell is None else json.dumps(cell, default=_json_value) for cell in column.to_pylist())
-            column = pa.chunked_array([pa.array(cells, pa.string())])
-        columns.append(column)
-    return pa.table(columns, names=table.column_names)
-
-
-def _short(cell: Any) -> str:
-    text = f"{cell:.6g}" if isinstance(cell, float) else str(cell)
-    return text if len(text) <= 40 else text[:37] + "…"
 
 
 def _ago(time_ns: int) -> str:

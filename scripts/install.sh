@@ -66,7 +66,10 @@ settle_paths() {
     if [ -z "$DESTDIR" ] && "${SYSTEMCTL[@]}" show-environment >/dev/null 2>&1; then LIVE=yes; fi
     # What was chosen at the first installation holds until something else is asked for.
     SERVICE_USER=${SERVICE_USER:-$(sed -n 's/^User=//p' "$UNIT_DIR/$UNIT" 2>/dev/null || true)}
-    SERVICE_USER=${SERVICE_USER:-dolphin}
+    SERVICE_USER=${SERVICE_USER:-dolphin} SERVICE_GROUP=dolphin
+    if [ "$SERVICE_USER" != dolphin ]; then
+        SERVICE_GROUP=$(id -gn "$SERVICE_USER" 2>/dev/null) || die "SERVICE_USER=$SERVICE_USER: no such user"
+    fi
     if [ -z "${PREFECT:-}" ]; then
         PREFECT=yes
         [ ! -e "$PREFIX/bin/python" ] || "$PREFIX/bin/python" -c 'import prefect' 2>/dev/null || PREFECT=no
@@ -102,7 +105,7 @@ build_release() {
         tar -xf - -C "$sources" --no-same-owner
     mkdir -p "${release%/*}"
     "$PYTHON" -m venv "$release"
-    "$release/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$sources$extra" ||
+    "$release/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$sources$extra" >&2 ||
         die "the new version could not be built; what was installed before is untouched"
     install -m 755 "$SOURCE/scripts/scan_bridge_restart.sh" "$release/bin/"
     render "$sources" "$release/share/scan-bridge"
@@ -110,14 +113,15 @@ build_release() {
         # The scripts name the Python they were made with: it will be elsewhere.
         grep -rlI --null -F "$DESTDIR" "$release/bin" "$release/pyvenv.cfg" | xargs -0 -r sed -i "s|$DESTDIR||g"
     fi
-    "$release/bin/python" -m compileall -q -s "$DESTDIR" -p / "$release/lib" >/dev/null || true
+    # Some packages carry files for newer Pythons, which do not compile.
+    "$release/bin/python" -m compileall -q -f -j 0 -s "$DESTDIR" -p / "$release/lib" >/dev/null || true
     rm -rf "$sources"
     trap - EXIT
 }
 
 # The units and other files of the sources $1, with this installation's paths and users, into $2.
 render() {
-    local sources=$1 share=$2 group
+    local sources=$1 share=$2
     mkdir -p "$share/units"
     cp "$sources/docs/config.example.toml" "$share/"
     if [ "$SCOPE" = user ]; then
@@ -128,10 +132,9 @@ render() {
     cp "$sources"/systemd/*.service "$sources"/systemd/*.timer "$share/units/"
     cp -r "$sources/systemd/dropins" "$share/"
     cp "$sources/systemd/sysusers.conf" "$sources/systemd/polkit.rules" "$share/"
-    group=$SERVICE_USER
-    [ "$SERVICE_USER" = dolphin ] || group=$(id -gn "$SERVICE_USER" 2>/dev/null) || die "SERVICE_USER=$SERVICE_USER: no such user"
     sed -i -e "s|/opt/scan-bridge|$PREFIX|g" -e "s/^User=dolphin$/User=$SERVICE_USER/" \
-        -e "s/^Group=dolphin$/Group=$group/" -e "s/^SupplementaryGroups=dolphin /SupplementaryGroups=$group /" "$share"/units/*
+        -e "s/^Group=dolphin$/Group=$SERVICE_GROUP/" \
+        -e "s/^SupplementaryGroups=dolphin /SupplementaryGroups=$SERVICE_GROUP /" "$share"/units/*
 }
 
 # Put a file where it belongs, and say so if it changed.
@@ -152,7 +155,7 @@ make_config() {
     [ ! -e "$DESTDIR$CONFIG" ] || return 0
     put 640 "$1/share/scan-bridge/config.example.toml" "$CONFIG"
     if [ "$SCOPE" = system ] && [ -z "$DESTDIR" ]; then
-        chgrp "$(id -gn "$SERVICE_USER")" "$CONFIG"
+        chgrp "$SERVICE_GROUP" "$CONFIG"
     fi
     NEW_CONFIG=yes
 }
@@ -161,7 +164,7 @@ make_config() {
 accepts_config() {
     local as=() environment=()
     if [ "$SCOPE" = system ]; then
-        as=(runuser -u "$SERVICE_USER" --)
+        as=(setpriv --reuid "$SERVICE_USER" --regid "$(id -g "$SERVICE_USER")" --init-groups)
         if [ -d "/run/credentials/$UNIT" ]; then environment+=("CREDENTIALS_DIRECTORY=/run/credentials/$UNIT"); fi
     fi
     if [ "$LIVE" = yes ]; then

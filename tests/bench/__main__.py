@@ -27,7 +27,10 @@ def main() -> int:
     plan = QUICK if arguments.quick else FULL
     console = Console(width=None if sys.stdout.isatty() else 140)
     try:
-        with tempfile.TemporaryDirectory(prefix="scan-bridge-bench-") as place, Session(plan, Path(place), console) as session:
+        with (
+            tempfile.TemporaryDirectory(prefix="scan-bridge-bench-") as place,
+            Session(plan, Path(place), console) as session,
+        ):
             facts = host.facts(Path(place))
             results = {"host": facts, "plan": plan.name, **session.measure()}
     except MemberError as error:

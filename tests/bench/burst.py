@@ -22,7 +22,12 @@ class Bursts:
 
 
 def catch_up(
-    process: Measured, sightings: Sightings, template: Template, numbers: count[int], lengths: tuple[int, ...], rounds: int
+    process: Measured,
+    sightings: Sightings,
+    template: Template,
+    numbers: count[int],
+    lengths: tuple[int, ...],
+    rounds: int,
 ) -> list[Bursts]:
     """Write whole scans aside, then rename all of them into the day folder as fast as possible; lengths in turn."""
     found = [Bursts(length) for length in lengths]

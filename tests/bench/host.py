@@ -29,7 +29,7 @@ def facts(folder: Path) -> dict[str, str]:
 
 
 def _file_system(folder: Path) -> str:
-    return _output("stat", "--file-system", "--format=%T", str(folder))
+    return _output("df", "--output=fstype", str(folder)).split()[-1]
 
 
 def _output(*command: str) -> str:

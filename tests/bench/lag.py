@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
+from hazelcast.proxy.map import Map
+
 from bench.plan import FLAT_OUT, Series
-from bench.processes import Measured
+from bench.processes import KEY, Measured
 from bench.scans import Template
 from bench.sightings import Sightings
+from bridge.ipc import stream_metadata
+from bridge.provenance import Provenance
 
 # As fast as possible: a block ends when so much was written, so that the disk is not what is measured.
 MOST_BLOCK_BYTES = 1_000_000_000
@@ -55,7 +59,7 @@ class LagMeter:
                     raise TimeoutError(f"{process.name} published nothing; see {process.log_path}")
                 self._stage_and_land(process, template)
                 time.sleep(0.02)
-            for _ in range(scans):
+            for _ in range(max(1, min(scans, MOST_BLOCK_BYTES // len(template)))):
                 number = self._stage_and_land(process, template)
                 time.sleep(1 / WARM_UP_RATE_HZ)
             self._sightings.wait(process.map, number)
@@ -75,17 +79,18 @@ class LagMeter:
     def measure_closes(self, process: Measured, template: Template, scans: int, pause_s: float) -> Lags:
         """The same for scans written under their own name; the lag counts from just before the close."""
         result = Lags(f"{process.name}, from close", len(template), 1 / pause_s)
-        landed = {}
+        landed, begin, cpu_ns = {}, time.monotonic(), process.cpu_ns()
         for _ in range(scans):
             number = next(self._numbers)
             landed[number] = process.folder.write(number, template.numbered(number), time.monotonic_ns)
             time.sleep(pause_s)
+        result.landing_s = time.monotonic() - begin
         self._look_up(process, landed, result)
+        result.cpu_ns = process.cpu_ns() - cpu_ns
+        process.folder.clear()
         return result
 
-    def _block(
-        self, processes: list[Measured], series: Series, template: Template, results: dict[str, Lags]
-    ) -> None:
+    def _block(self, processes: list[Measured], series: Series, template: Template, results: dict[str, Lags]) -> None:
         """Land for `block_s`, then look up what was seen."""
         landed: dict[str, dict[int, int]] = {process.name: {} for process in processes}
         cpu_ns = {process.name: process.cpu_ns() for process in processes}
@@ -137,16 +142,20 @@ class LagMeter:
         return number
 
 
-def entry_lags_ms(
-    process: Measured, sightings: Sightings, template: Template, numbers: count[int], scans: int, updated_ms: Callable[[], int]
-) -> list[float]:
-    """The lag by another clock: when the member says that it updated the entry (`updated_ms`, since the epoch)."""
-    lags_ms = []
+def entry_times_ms(
+    process: Measured, sightings: Sightings, template: Template, numbers: count[int], scans: int, entry: Map
+) -> tuple[list[float], list[float]]:
+    """The entry's own times, each since the rename: the bridge's in the value, and the member's of the last update."""
+    published_ms, updated_ms = [], []
     for _ in range(scans):
         number = next(numbers)
         process.folder.stage(number, template.numbered(number))
-        landed_ns = process.folder.land(number, time.time_ns)
+        landed_ms = process.folder.land(number, time.time_ns) / 1e6
         sightings.wait(process.map, number)
-        lags_ms.append(updated_ms() - landed_ns / 1e6)
+        view = entry.get_entry_view(KEY).result()
+        provenance = Provenance.from_metadata(stream_metadata(view.value))
+        assert provenance is not None
+        published_ms.append(provenance.published_ns / 1e6 - landed_ms)
+        updated_ms.append(view.last_update_time - landed_ms)
     process.folder.clear()
-    return lags_ms
+    return published_ms, updated_ms

@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 from itertools import count
 
+from hazelcast_member import Member
+
 from bench.processes import Measured
 from bench.scans import Template
 
 SAMPLES = 20
+BACK_S = 60.0
 
 
 def along_scans(
@@ -30,25 +33,21 @@ def along_scans(
 
 def along_outage(
     process: Measured,
+    member: Member,
     template: Template,
     numbers: count[int],
     seconds: float,
     rate_hz: float,
-    end: Callable[[], None],
-    begin: Callable[[], None],
     is_published: Callable[[int], bool],
 ) -> tuple[list[tuple[int, float]], float]:
-    """As `along_scans`, between `end` and `begin` of the member; and how many seconds after `begin` the newest is there.
-
-    `begin` returns when the member is ready for clients.
-    """
-    end()
+    """As `along_scans`, with `member` killed; and how many seconds after it is back the newest scan is published."""
+    member.kill()
     samples = along_scans(process, template, numbers, int(seconds * rate_hz), rate_hz)
     last = next(numbers) - 1
-    begin()
+    member.start()
     ready = time.monotonic()
     while not is_published(last):
-        if time.monotonic() > ready + 60:
+        if time.monotonic() > ready + BACK_S:
             raise TimeoutError(f"the bridge did not come back; see {process.log_path}")
         time.sleep(0.01)
     return [*samples, (int(seconds * rate_hz), process.rss_mb())], time.monotonic() - ready

@@ -16,9 +16,10 @@ from hazelcast_member import Member, free_port
 from bench.scans import Folder
 
 KEY = "latest_eigen_scan"
-# pyarrow imports numpy where it is installed. The bridge does not need it and its installation does not bring it,
-# but matplotlib brings it into the environment of the measurements. So it is hidden.
-LAUNCH = "import sys; sys.modules['numpy'] = None; from bridge.cli import main; sys.exit(main())"
+# Libraries of the bridge import these where they are. The bridge needs neither and its installation brings neither, but
+# the environment of the measurements has them. So they are hidden.
+HIDDEN = ("numpy", "psutil")
+LAUNCH = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN})); from bridge.cli import main; sys.exit(main())"
 
 
 class Measured:

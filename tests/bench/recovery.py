@@ -57,7 +57,9 @@ def land(folder: Folder, template: Template, number: int) -> None:
     folder.land(number, time.monotonic_ns)
 
 
-def under_systemd(member: Member, place: Path, template: Template, numbers: count[int], kills: int) -> list[float] | str:
+def under_systemd(
+    member: Member, place: Path, template: Template, numbers: count[int], kills: int
+) -> list[float] | str:
     """`kills_ms` of the installed unit in a booted machine; why not, if there can be none."""
     sys.path.append(str(SYSTEM_TESTS))
     import image
@@ -70,7 +72,10 @@ def under_systemd(member: Member, place: Path, template: Template, numbers: coun
     folder = Folder(place)
     wheels = image.wheelhouse()
     binds_ro = {image.REPOSITORY: "/src", wheels: "/wheels"}
-    with Machine(image.rootfs(), binds={place: SCANS}, binds_ro=binds_ro) as machine, Sightings(member, "systemd") as sightings:
+    with (
+        Machine(image.rootfs(), binds={place: SCANS}, binds_ro=binds_ro) as machine,
+        Sightings(member, "systemd") as sightings,
+    ):
         machine.run(
             *("make", "-C", "/src", "install", "PREFECT=no"),
             env={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"},
@@ -91,7 +96,9 @@ def under_a_loop(member: Member, place: Path, template: Template, numbers: count
     pid_path = place / "pid"
     script = f'while :; do "$@" & echo $! > {pid_path}; wait; sleep {RESTART_S}; done'
     with Sightings(member, bridge.map) as sightings, bridge.log_path.open("wb") as log:
-        shell = subprocess.Popen(["sh", "-c", script, "sh", *bridge.command()], stdout=log, stderr=log, start_new_session=True)
+        shell = subprocess.Popen(
+            ["sh", "-c", script, "sh", *bridge.command()], stdout=log, stderr=log, start_new_session=True
+        )
         try:
             return kills_ms(
                 *(bridge.folder, bridge.map, sightings, template, numbers, kills),

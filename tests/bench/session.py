@@ -10,12 +10,13 @@ from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
+from hazelcast import HazelcastClient
 from hazelcast_member import Member
 from rich.console import Console
 
 from bench import archive, burst, idle, memory, recovery, starts
-from bench.lag import LagMeter, Lags, entry_lags_ms
-from bench.plan import KB, MB, Plan, Series
+from bench.lag import LagMeter, Lags, entry_times_ms
+from bench.plan import KB, Plan, Series
 from bench.processes import KEY, Bridge, Floor, Measured, PollingLoop
 from bench.quantiles import quantiles
 from bench.scans import Template, number_in
@@ -79,7 +80,7 @@ class Session:
         }
 
     def raw_lags(self) -> list[Row]:
-        """Every lag, for other pictures than ours."""
+        """Every lag that was measured."""
         return [asdict(result) | {"lags_ms": [round(lag, 4) for lag in result.lags_ms]} for result in self.lags]
 
     def _measure_lag(self, size: int, all_series: list[Series]) -> None:
@@ -103,13 +104,12 @@ class Session:
                 self._measure_entry_times(bridge, sightings, template)
 
     def _measure_entry_times(self, bridge: Bridge, sightings: Sightings, template: Template) -> None:
-        entries = self._client.get_map(bridge.map).blocking()
-
-        def updated_ms() -> int:
-            return int(entries.get_entry_view(KEY).last_update_time)
-
-        lags = entry_lags_ms(bridge, sightings, template, self._numbers, self._plan.entry_time_scans, updated_ms)
-        self._tables["lag by the entry's own time, whole ms of the member's clock"] = [asdict(quantiles(lags))]
+        scans, entry = self._plan.entry_time_scans, self._client.get_map(bridge.map)
+        published_ms, updated_ms = entry_times_ms(bridge, sightings, template, self._numbers, scans, entry)
+        self._tables["the entry's own times, since the rename (ms)"] = [
+            {"time": "scan_bridge.published_ns in the value: about to be sent", **asdict(quantiles(published_ms))},
+            {"time": "the member's time of the last update: whole seconds", **asdict(quantiles(updated_ms))},
+        ]
 
     def _measure_one_bridge(self) -> dict[str, float]:
         """One bridge all along: after the start, idle, bursts, many scans."""
@@ -133,7 +133,7 @@ class Session:
             ]
             samples = memory.along_scans(bridge, template, self._numbers, plan.memory_scans, plan.memory_rate_hz)
         self._tables["resident memory"] = [{"after": "start, first scan", "MB": after_start_mb}] + [
-            {"after": f"{scans} scans", "MB": mb} for scans, mb in samples
+            {"after": f"{scans} scans", "MB": mb} for scans, mb in samples[:: memory.SAMPLES // 4]
         ]
         return {"rss_mb": round(samples[-1][1], 1), "idle_cpu_pct": round(percent, 3)}
 
@@ -163,7 +163,7 @@ class Session:
         with contextlib.closing(member), _running([bridge]):
             with Sightings(member, bridge.map) as sightings:
                 LagMeter(sightings, self._numbers, seed=0).warm_up([bridge], template, 1)
-            clients = []
+            clients: list[HazelcastClient] = []
 
             def is_published(number: int) -> bool:
                 if not clients:
@@ -171,10 +171,10 @@ class Session:
                 return number_in(clients[0].get_map(bridge.map).get(KEY).result()) >= number
 
             samples, back_s = memory.along_outage(
-                bridge, template, self._numbers, plan.outage_s, plan.outage_rate_hz, member.kill, member.start, is_published
+                bridge, member, template, self._numbers, plan.outage_s, plan.outage_rate_hz, is_published
             )
         self._tables["resident memory"] += [
-            {"after": f"{scans} scans without Hazelcast", "MB": mb} for scans, mb in samples[:: len(samples) // 4]
+            {"after": f"{scans} scans without Hazelcast", "MB": mb} for scans, mb in samples[: -1 : memory.SAMPLES // 4]
         ] + [{"after": "the outage, published again", "MB": samples[-1][1]}]
         self._tables["after the outage"] = [
             {"lasted s": plan.outage_s, "s from the member's return to the newest scan published": back_s}
@@ -192,10 +192,11 @@ class Session:
         def forget(bridge: Bridge) -> None:
             self._client.get_map(bridge.map).delete(KEY).result()
 
-        with Sightings(self._member, *(bridge.map for bridge in bridges.values())) as sightings, _running([]):
+        with Sightings(self._member, *(bridge.map for bridge in bridges.values())) as sightings:
             found = starts.first_publish_ms(bridges, sightings, template, self._numbers, plan.starts, forget)
         self._tables["process start to first publish (ms)"] = [
-            {"files": name, "n": len(ms), "p50": median(ms), "min": min(ms), "max": max(ms)} for name, ms in found.items()
+            {"files": name, "n": len(ms), "p50": median(ms), "min": min(ms), "max": max(ms)}
+            for name, ms in found.items()
         ]
         archive.remove(place)
         medians = [median(ms) for ms in found.values()][: len(plan.archives)]
@@ -203,7 +204,9 @@ class Session:
 
     def _measure_recovery(self) -> None:
         template, kills, title = Template(SIZE), self._plan.kills, "kill -9 to published again (ms)"
-        found = {"a shell loop": recovery.under_a_loop(self._member, self._new_place("loop"), template, self._numbers, kills)}
+        found = {
+            "a shell loop": recovery.under_a_loop(self._member, self._new_place("loop"), template, self._numbers, kills)
+        }
         systemd = recovery.under_systemd(self._member, self._new_place("systemd"), template, self._numbers, kills)
         if isinstance(systemd, str):
             self._console.print(f"not under systemd: {systemd}")
@@ -224,7 +227,10 @@ class Session:
         for other in self.lags:
             if (other.process, other.size, other.rate_hz) == ("floor", result.size, result.rate_hz):
                 floor = quantiles(other.lags_ms)
-                row |= {"p50_over_floor": round(found.p50 / floor.p50, 3), "p99_over_floor": round(found.p99 / floor.p99, 3)}
+                row |= {
+                    "p50_over_floor": round(found.p50 / floor.p50, 3),
+                    "p99_over_floor": round(found.p99 / floor.p99, 3),
+                }
         return row
 
     def _is_usual(self, row: Row) -> bool:

@@ -103,7 +103,7 @@ BAD = {
     truncated: "Arrow",
     garbage: "Arrow",
     garbage_after_the_magic: "footer",
-    empty: "incomplete",
+    empty: "empty",
     directory: "not a regular file (d)",
     fifo: "not a regular file (p)",
     device: "not a regular file (c)",
@@ -291,3 +291,15 @@ def test_each_of_several_files_that_kill_the_process_costs_one_start(new_bridge:
 
     bridge.start()
     consumer.expect(good)
+
+
+def test_a_state_folder_that_cannot_be_used_costs_the_memory_not_the_scans(
+    new_bridge: NewBridge, consumer: Consumer
+) -> None:
+    bridge = new_bridge()
+    (bridge.folder / "state").write_bytes(b"a file where the folder should be")
+
+    bridge.start()
+
+    assert "WARNING" in bridge.wait_log("will not be remembered")
+    consumer.expect(land(bridge.root, f"{day()}/scan.arrow"))

@@ -161,3 +161,20 @@ def test_a_scan_whose_time_is_set_after_it_is_closed_is_published_by_its_time(
 
     consumer.expect(f"{day()}/b.arrow")
     assert consumer.seen[-1].mtime_ns == newer_ns
+
+
+@pytest.mark.parametrize(("limit", "said"), [("instances", "no inotify"), ("watches", "watch limit reached")])
+def test_where_the_kernel_has_no_watches_left_the_bridge_polls_and_says_so(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient, consumer: Consumer, limit: str, said: str
+) -> None:
+    # Limits of its own, in a user namespace of its own: one watch is enough for ROOT, not for a day folder.
+    script = f'echo {int(limit == "watches")} > /proc/sys/user/max_inotify_{limit} && exec "$@"'
+    prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
+    bridge = new_bridge(prefix=prefix, source={"poll_s": 0.05}).start()
+
+    for number in range(3):
+        consumer.expect(land(bridge.root, f"{day()}/{number}.arrow"))
+
+    assert len(bridge.lines(said)) == 1
+    assert "WARNING" in bridge.wait_log(said)
+    bridge.wait_status(client, lambda status: status["source"]["watch_mode"] == "polling", "it says so")

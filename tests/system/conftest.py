@@ -76,11 +76,8 @@ def make(machine: Machine, target: str, *, source: str = SOURCE, user: str | Non
     """Run a target of the Makefile as a user would; what it printed."""
     arguments = [f"{name}={value}" for name, value in variables.items()]
     env = PIP_ENV | ({"HOME": f"/home/{user}", "XDG_RUNTIME_DIR": runtime_dir(machine, user)} if user else {})
-    result = machine.run(
-        "make", "--no-print-directory", "-C", source, target, *arguments,
-        env=env, user=user, timeout_s=INSTALL_TIMEOUT_S,
-    )  # fmt: skip
-    return result.stdout + result.stderr
+    command = ("make", "--no-print-directory", "-C", source, target, *arguments)
+    return machine.run(*command, env=env, user=user, timeout_s=INSTALL_TIMEOUT_S).stdout
 
 
 def runtime_dir(machine: Machine, user: str) -> str:
@@ -90,4 +87,5 @@ def runtime_dir(machine: Machine, user: str) -> str:
 
 def copy_source(machine: Machine, path: str) -> None:
     """A copy of the checkout that a test may change."""
-    machine.run("sh", "-c", f"mkdir -p {path} && tar -C {SOURCE} --exclude=./.git --exclude=./.venv -cf - . | tar -xf - -C {path}")
+    pack = f"tar -C {SOURCE} --exclude=./.git --exclude=./.venv -cf - ."
+    machine.run("sh", "-c", f"mkdir -p {path} && {pack} | tar -xf - -C {path}")

@@ -46,9 +46,7 @@ def until(condition: Callable[[], T], timeout_s: float, what: str | Callable[[],
 class Machine:
     """A booted container. Use as a context manager."""
 
-    def __init__(
-        self, root: Path, binds: Mapping[Path, str] | None = None, binds_ro: Mapping[Path, str] | None = None
-    ):
+    def __init__(self, root: Path, binds: Mapping[Path, str] | None = None, binds_ro: Mapping[Path, str] | None = None):
         """`root` stays untouched. `binds` and `binds_ro` map host paths to paths in the machine."""
         self._root = root
         self._binds = binds or {}
@@ -56,7 +54,7 @@ class Machine:
         self._name = f"scan-bridge-test-{os.getpid()}-{next(_numbers)}"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
-        self._console = tempfile.TemporaryFile()
+        self._console = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
 
     def __enter__(self) -> Self:
         try:
@@ -175,9 +173,7 @@ class Machine:
         if not Path("/run/systemd/system").exists():
             # No systemd on the host that could give the machine a control group of its own.
             command.append("--keep-unit")
-            joined = "".join(
-                f"mkdir -p {group}; echo $$ > {group}/cgroup.procs; " for group in self._cgroups()
-            )
+            joined = "".join(f"mkdir -p {group}; echo $$ > {group}/cgroup.procs; " for group in self._cgroups())
             command = ["sh", "-c", f'set -e; {joined} exec "$@"', "sh", *command]
         self._nspawn = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *command],
@@ -219,4 +215,3 @@ def _remove_groups(group: Path) -> bool:
     except OSError:
         return False
     return True
-

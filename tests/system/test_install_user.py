@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pyarrow as pa
 import pytest
 from conftest import copy_source, make, runtime_dir
 from hazelcast_member import Member
 from machine import Machine, until
-from service import PUBLISH_TIMEOUT_S, SCANS, Bridge
+from service import Bridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
@@ -24,7 +23,8 @@ def as_user(fresh: Machine) -> Callable[..., str]:
     """Runs a command as the user, in the user's session; what it printed."""
     fresh.run("useradd", "--create-home", "--shell", "/bin/bash", USER)
     fresh.run("loginctl", "enable-linger", USER)
-    until(lambda: fresh.run("test", "-e", f"{runtime_dir(fresh, USER)}/bus", check=False).returncode == 0, 20, "no user bus")
+    bus = f"{runtime_dir(fresh, USER)}/bus"
+    until(lambda: fresh.run("test", "-e", bus, check=False).returncode == 0, 20, "no user manager")
     copy_source(fresh, COPY)
     fresh.run("chown", "-R", USER, COPY)
     environment = {
@@ -70,7 +70,7 @@ def test_it_installs_runs_survives_upgrades_and_uninstalls(
 
     make(fresh, "uninstall-user", source=COPY, user=USER)
     assert fresh.run("pgrep", "-u", USER, "-f", "scan-bridge", check=False).stdout == ""
-    assert as_user("ls", f"{HOME}/.config/scan-bridge") == "config.toml\n"
+    assert as_user("ls", f"{HOME}/.config/scan-bridge").split() == ["config.toml", "state"]
     assert as_user("sh", "-c", f"find {HOME}/.local {HOME}/.config/systemd -name '*scan-bridge*'") == ""
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bridge import reader
 from bridge.order import ScanFile
 from bridge.reader import Changed, NeverReadable, NotReadable, Vanished, read
 from bridge.source import stat_scan
@@ -48,7 +47,7 @@ def test_a_file_read_in_small_pieces_is_read_whole(tmp_path: Path, file: Path, m
     """As network file systems give it."""
     file.write_bytes(b"0123456789")
     real_read = os.read
-    monkeypatch.setattr(reader.os, "read", lambda descriptor, count: real_read(descriptor, min(count, 3)))
+    monkeypatch.setattr(os, "read", lambda descriptor, count: real_read(descriptor, min(count, 3)))
     assert read(tmp_path, seen(tmp_path), MOST) == b"0123456789"
 
 
@@ -100,7 +99,7 @@ def test_a_file_that_changes_while_it_is_read_has_changed(
         os.utime(file, ns=(before.mtime_ns, before.mtime_ns))  # even if its time does not tell
         return content
 
-    monkeypatch.setattr(reader.os, "read", read_and_resize)
+    monkeypatch.setattr(os, "read", read_and_resize)
     with pytest.raises(Changed):
         read(tmp_path, before, MOST)
 
@@ -119,7 +118,7 @@ def test_a_file_that_is_short_for_a_moment_has_changed(
         os.utime(file, ns=(before.mtime_ns, before.mtime_ns))
         return content
 
-    monkeypatch.setattr(reader.os, "read", read_and_cut)
+    monkeypatch.setattr(os, "read", read_and_cut)
     with pytest.raises(Changed):
         read(tmp_path, before, MOST)
 
@@ -175,7 +174,7 @@ def test_a_linked_day_folder_is_not_followed(tmp_path: Path) -> None:
         read(tmp_path, seen(tmp_path), MOST)
 
 
-def in_time(act: Callable[[], None]) -> None:
+def in_time(act: Callable[[], object]) -> None:
     """Run `act`, but fail rather than hang if it blocks."""
     outcome: list[BaseException | None] = []
 
@@ -198,7 +197,7 @@ def in_time(act: Callable[[], None]) -> None:
 def test_a_fifo_does_not_block(tmp_path: Path, file: Path) -> None:
     os.mkfifo(file)
     with pytest.raises(NeverReadable, match=r"not a regular file \(p\)"):
-        in_time(lambda: read(tmp_path, seen(tmp_path), MOST) and None)
+        in_time(lambda: read(tmp_path, seen(tmp_path), MOST))
 
 
 def test_a_file_that_becomes_a_fifo_at_the_last_moment_does_not_block(
@@ -214,9 +213,9 @@ def test_a_file_that_becomes_a_fifo_at_the_last_moment_does_not_block(
             os.mkfifo(file)
         return real_open(path, flags, dir_fd=dir_fd)
 
-    monkeypatch.setattr(reader.os, "open", swap_and_open)
+    monkeypatch.setattr(os, "open", swap_and_open)
     with pytest.raises(NeverReadable, match=r"not a regular file \(p\)"):
-        in_time(lambda: read(tmp_path, before, MOST) and None)
+        in_time(lambda: read(tmp_path, before, MOST))
 
 
 def test_a_folder_with_a_scans_name_is_refused(tmp_path: Path, file: Path) -> None:
@@ -228,13 +227,13 @@ def test_a_folder_with_a_scans_name_is_refused(tmp_path: Path, file: Path) -> No
 def test_a_device_is_refused() -> None:
     """/dev/zero would never end."""
     with pytest.raises(NeverReadable, match=r"not a regular file \(c\)"):
-        in_time(lambda: read(Path("/"), stat_scan(Path("/"), "dev/zero"), MOST) and None)
+        in_time(lambda: read(Path("/"), stat_scan(Path("/"), "dev/zero"), MOST))
 
 
 def test_a_file_over_the_limit_is_refused_unread(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.touch()
     os.truncate(file, 2 * 1024**3)  # sparse: takes no room on the disk
-    monkeypatch.delattr(reader.os, "read")
+    monkeypatch.delattr(os, "read")
     with pytest.raises(NeverReadable, match=r"2147483648 bytes, more than source\.max_scan_bytes = 1000"):
         read(tmp_path, seen(tmp_path), MOST)
 
@@ -251,7 +250,7 @@ def test_a_file_that_grows_over_the_limit_after_the_first_look_is_refused(
         os.truncate(file, MOST + 1)
         return info
 
-    monkeypatch.setattr(reader.os, "lstat", lstat_and_grow)
+    monkeypatch.setattr(os, "lstat", lstat_and_grow)
     with pytest.raises(NeverReadable, match="1001 bytes"):
         read(tmp_path, before, MOST)
 

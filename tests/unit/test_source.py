@@ -496,8 +496,8 @@ def count_costs(
         costs.stats += 1
         return lstat(path)
 
-    monkeypatch.setattr(module.os, "scandir", counted_scandir)
-    monkeypatch.setattr(module.os, "lstat", counted_lstat)
+    monkeypatch.setattr(os, "scandir", counted_scandir)
+    monkeypatch.setattr(os, "lstat", counted_lstat)
     return costs
 
 
