@@ -187,8 +187,8 @@ def _client_config(config: Hazelcast, name: str, on_lifecycle: Any) -> ClientCon
             client.ssl_cafile = str(config.tls.ca_file)
         if config.tls.cert_file:
             client.ssl_certfile = str(config.tls.cert_file)
-        if config.tls.key_file:
-            client.ssl_keyfile = str(config.tls.key_file)
+        if key_file := credential_path(config.tls.key_file):
+            client.ssl_keyfile = str(key_file)
     return client
 
 

@@ -13,7 +13,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
@@ -21,8 +30,22 @@ DEFAULT_CONFIG_PATH = Path("/etc/scan-bridge/config.toml")
 ENV_PREFIX = "SCAN_BRIDGE_"
 ENVIRONMENT_HINT = f"""a list is written as JSON: {ENV_PREFIX}HAZELCAST__MEMBERS='["10.0.0.5:5701"]'"""
 
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Bytes = Annotated[int, Field(gt=0)]
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute() or "\0" in str(path):
+        raise ValueError("must be an absolute path")
+    return path
+
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Bytes = Annotated[int, Field(gt=0), BeforeValidator(_no_truth_value)]
 
 
 class ConfigError(Exception):
@@ -45,7 +68,7 @@ class Section(BaseModel):
 class Source(Section):
     """Where scans come from, and when a file counts."""
 
-    root: Path = Field(description="Folder that holds the day folders (YYYY-MM-DD) with the scans (*.arrow).")
+    root: AbsolutePath = Field(description="Folder that holds the day folders (YYYY-MM-DD) with the scans (*.arrow).")
     watch_mode: Literal["auto", "inotify", "polling"] = Field(
         "auto",
         description="How new files are noticed. auto: inotify, or polling where the file system gives no events "
@@ -66,13 +89,6 @@ class Source(Section):
         256 * 1024**2, description="A compressed scan whose buffers expand to more bytes than this is bad."
     )
 
-    @field_validator("root")
-    @classmethod
-    def _absolute(cls, root: Path) -> Path:
-        if not root.is_absolute():
-            raise ValueError("must be an absolute path")
-        return root
-
 
 class Tls(Section):
     """TLS to the members; off unless `enabled`."""
@@ -80,7 +96,9 @@ class Tls(Section):
     enabled: bool = Field(False, description="Connect by TLS.")
     ca_file: Path | None = Field(None, description="PEM file with the CA; without it the system's CAs are trusted.")
     cert_file: Path | None = Field(None, description="PEM file with the client certificate, for mutual TLS.")
-    key_file: Path | None = Field(None, description="PEM file with the client's private key; not world-readable.")
+    key_file: Path | None = Field(
+        None, description="PEM file with the client's private key; not world-readable. Relative: see password_file."
+    )
     check_hostname: bool = Field(True, description="The member's certificate must name the host it is reached by.")
 
     @model_validator(mode="after")
@@ -168,7 +186,7 @@ class Config(BaseSettings):
     status: Status = Field(default_factory=Status)
     log: Log = Field(default_factory=Log)
     metrics: Metrics = Field(default_factory=Metrics)
-    state_dir: Path = Field(
+    state_dir: AbsolutePath = Field(
         Path("/var/lib/scan-bridge"),
         description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins.",
     )
@@ -213,7 +231,7 @@ def load(path: Path, model: type[ConfigT]) -> ConfigT:
         raise ConfigError("\n".join(_line(path, item) for item in error.errors())) from error
     except SettingsError as error:
         raise ConfigError(f"environment: {error}: {error.__cause__}; {ENVIRONMENT_HINT}") from error
-    for secret in (config.hazelcast.tls.key_file, credential_path(config.hazelcast.password_file)):
+    for secret in (credential_path(config.hazelcast.tls.key_file), credential_path(config.hazelcast.password_file)):
         _refuse_readable_by_others(path, secret)
     return config
 

@@ -93,6 +93,7 @@ class Bridge:
         while True:
             self._progress(stage)
             await step(self._step_s)
+            await asyncio.sleep(0)  # a step that had nothing to wait for must not keep the others waiting
 
     def _progress(self, stage: str) -> None:
         self._seen_s[stage] = time.monotonic()

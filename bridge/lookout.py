@@ -146,7 +146,9 @@ class Lookout:
         try:
             return self._watcher.arm(look.folders)
         except OSError as error:
-            log.warning("inotify: %s; raise fs.inotify.max_user_watches; watching by polling until then", error)
+            log.warning(
+                "inotify: %s; watching by polling; raise fs.inotify.max_user_watches and restart the bridge", error
+            )
             self.close()
             return False
 

@@ -48,18 +48,17 @@ def is_future(mtime_ns: int, now_ns: int, max_future_s: float) -> bool:
 def supersedes(scan: ScanFile, held: Held | None, now_ns: int, max_future_s: float) -> bool:
     """Whether `scan` may replace `held`: if it is newer by (mtime, path).
 
-    A date in the future must not wedge the bridge, so it counts for less:
-
-    - a held scan dated in the future (a clock stepped back) gives way to any scan with a possible date;
-    - a scan dated in the future replaces a possible one only if it landed after that one was published,
-      by the file system's own clock. Otherwise one misdated file would come back at every restart.
+    A date in the future must not wedge the bridge, so it counts for nothing:
+    between one dated in the future and one with a possible date, the scan wins only if it landed after the held one
+    was published, by the file system's own clock. Otherwise a misdated file would come back at every restart, and an
+    old scan after a misdated one. If even the time of publishing lies in the future, a clock stepped back, and what
+    is held gives way.
     """
     if held is None:
         return True
     scan_is_future = is_future(scan.mtime_ns, now_ns, max_future_s)
     held_is_future = is_future(held.key.mtime_ns, now_ns, max_future_s)
-    if held_is_future and not scan_is_future:
-        return True
-    if scan_is_future and not held_is_future:
-        return scan.ctime_ns > held.published_ns
+    if scan_is_future != held_is_future:
+        clock_stepped_back = held_is_future and is_future(held.published_ns, now_ns, max_future_s)
+        return clock_stepped_back or scan.ctime_ns > held.published_ns
     return scan.key > held.key

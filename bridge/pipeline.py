@@ -149,8 +149,7 @@ class Pipeline:
                 encode(None)  # overtaken, but still owed a verdict: it did not validate at first
         except reader.Changed:
             self._metrics.retries += 1
-            waiting.tries += 1
-            self.hint(file.path, waiting.backoff_s)
+            self._look_again(waiting)
         except reader.Vanished:
             log.warning("%s vanished before it could be read", file.path, extra=_fields(file))
             self._backlog.drop(file)
@@ -166,6 +165,17 @@ class Pipeline:
                 self._overtaken(file)
             else:
                 self._done(published)
+
+    def _look_again(self, waiting: Waiting) -> None:
+        try:
+            file = stat_scan(self._config.root, waiting.file.path)
+        except OSError:
+            file = waiting.file  # gone: the next read tells
+        if file != waiting.file:
+            waiting.tries += 1
+            self._offer(file, waiting.backoff_s)
+        elif not self._backlog.retry_later(waiting, time.monotonic()):
+            self._bad(file, "its content does not have the size that the file system says")
 
     async def _read(self, file: ScanFile) -> bytes:
         if self.read_in_thread:

@@ -34,16 +34,12 @@ class Provenance:
         """From schema metadata; None if a key is missing or no number, i.e. no bridge wrote it."""
         try:
             given = {field.name: metadata[PREFIX + field.name] for field in fields(cls)}
-            return cls(
-                source=given["source"],
-                mtime_ns=int(given["mtime_ns"]),
-                size=int(given["size"]),
-                sequence=int(given["sequence"]),
-                published_ns=int(given["published_ns"]),
-                bridge=given["bridge"],
-            )
+            numbers = {name: int(given[name]) for name in ("mtime_ns", "size", "sequence", "published_ns")}
         except (KeyError, ValueError):
             return None
+        if not all(0 <= number < 2**63 for number in numbers.values()):
+            return None
+        return cls(source=given["source"], bridge=given["bridge"], **numbers)
 
     @property
     def held(self) -> Held:

@@ -26,6 +26,8 @@ SCAN_SUFFIX = ".arrow"
 RACY_NS = 2_000_000_000
 # Files kept of one look; with more, the bridge is so far behind that the older ones would be overtaken anyway.
 MOST_FILES = 1000
+# What is dated further ahead than any clock differs must not crowd out the others.
+POSSIBLE_NS = 86_400 * 1_000_000_000
 # A slow disk is no hang as long as entries keep coming.
 PROGRESS_EVERY = 100
 # Day folders out of the ordinary (late, or dated ahead) that are remembered because something happened there.
@@ -53,7 +55,7 @@ class Look:
 class _Listed:
     identity: tuple[int, int]
     mtime_ns: int
-    names: set[str] = field(default_factory=set)
+    names: dict[str, int] = field(default_factory=dict)  # with the inode: renamed over, a name is another file
 
 
 def is_scan_name(name: str) -> bool:
@@ -122,7 +124,7 @@ class Source:
         return self._look_into(names, info, newer_than)
 
     def _look_into(self, names: list[str], root: os.stat_result, newer_than: OrderKey | None) -> Look:
-        today = time.gmtime()
+        today, possible_ns = time.gmtime(), time.time_ns() + POSSIBLE_NS
         days = newest_days(names, date(today.tm_year, today.tm_mon, today.tm_mday), self._scan_days)
         # One copy: `touch` is called from the event loop while a look runs in a thread.
         extra = dict.fromkeys((*self._touched, self._found_back))
@@ -145,7 +147,7 @@ class Source:
             if day in days or fresh:
                 folders.append(Folder((day, *identity)))
             count += len(fresh)
-            found = heapq.nlargest(MOST_FILES, [*found, *fresh])
+            found = heapq.nlargest(MOST_FILES, [*found, *fresh], key=lambda file: (file.mtime_ns <= possible_ns, file))
         for gone in self._listed.keys() - {*days, self._found_back}:
             del self._listed[gone]
         state: SourceState = "unreadable" if problem and len(folders) == 1 else "ok"
@@ -169,17 +171,17 @@ class Source:
         return identity, files
 
     def _new_files(
-        self, day: str, folder: str, known: set[str], newer_than: OrderKey | None
-    ) -> tuple[list[ScanFile], set[str]]:
+        self, day: str, folder: str, known: dict[str, int], newer_than: OrderKey | None
+    ) -> tuple[list[ScanFile], dict[str, int]]:
         files: list[ScanFile] = []
-        names: set[str] = set()
+        names: dict[str, int] = {}
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
                 if number % PROGRESS_EVERY == 0:
                     self._progress()
                 if not is_scan_name(entry.name):
                     continue
-                if entry.name not in known:
+                if known.get(entry.name) != entry.inode():
                     try:
                         info = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
@@ -187,5 +189,5 @@ class Source:
                     file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
                     if newer_than is None or file.key > newer_than:
                         files.append(file)
-                names.add(entry.name)
+                names[entry.name] = entry.inode()
         return files, names

@@ -89,7 +89,7 @@ class Service:
             except Exception as error:  # noqa: BLE001  # whatever the server or its client does, the watch goes on
                 reason = _reason(error)
                 if self._problem is None:  # until now all was well: say so once
-                    log.warning("no Prefect server: %s; trying until it answers", reason)
+                    log.warning("the Prefect server does not answer: %s; trying until it does", reason)
                     pause_s = FIRST_PAUSE_S
                 self._problem = reason
             self._attempts += 1

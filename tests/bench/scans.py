@@ -13,7 +13,7 @@ from bridge import synthetic
 
 MARK = b"scan-number-"
 DIGITS = 12
-# The schema is at the head of a file and of a stream; no need to search megabytes of values.
+# It is the name of the first asset, near the head of a file and of a stream; no need to search megabytes of values.
 HEAD_BYTES = 16_384
 
 _ASSETS, _SMALL_ASSETS = 77, 22
@@ -26,27 +26,19 @@ class Template:
         assets = _ASSETS if size >= 100_000 else _SMALL_ASSETS
         windows = max(1, round(size / 100_000))
         scan = next(synthetic.scans(1, [datetime.now(UTC)], assets, windows))
-        schema = scan.batches[0].schema.with_metadata({"number": MARK + b"0" * DIGITS})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, schema) as writer:
-            for batch in scan.batches:
-                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-        self._content = bytearray(sink.getvalue())
-        # Once in the schema, once in the footer.
-        self._places = []
-        at = self._content.find(MARK)
-        while at >= 0:
-            self._places.append(at + len(MARK))
-            at = self._content.find(MARK, at + 1)
+        first, *others = scan.batches
+        names = first.column("asset").to_pylist()
+        names[0] = (MARK + b"0" * DIGITS).decode()
+        first = first.set_column(first.schema.get_field_index("asset"), first.schema.field("asset"), pa.array(names))
+        self._content = bytearray(synthetic.Scan(scan.time, (first, *others)).encode())
+        self._at = self._content.index(MARK) + len(MARK)
 
     def __len__(self) -> int:
         return len(self._content)
 
     def numbered(self, number: int) -> bytearray:
         """The scan with this number. The same buffer each time."""
-        digits = b"%0*d" % (DIGITS, number)
-        for at in self._places:
-            self._content[at : at + DIGITS] = digits
+        self._content[self._at : self._at + DIGITS] = b"%0*d" % (DIGITS, number)
         return self._content
 
 

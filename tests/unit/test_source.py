@@ -448,6 +448,9 @@ class CountedEntry:
         self._entry = entry
         self._stat = stat
 
+    def inode(self) -> int:
+        return self._entry.inode()
+
     def stat(self, *, follow_symlinks: bool) -> os.stat_result:
         return self._stat(self._entry, follow_symlinks)
 
@@ -540,3 +543,21 @@ def test_of_a_folder_that_changed_only_the_new_scans_are_asked_for_their_times(
     costs = count_costs(monkeypatch)
     assert paths(looker.look(None)) == [f"{day()}/new.arrow"]
     assert costs.stats == 1 + 1  # the folder, and the new scan
+
+
+def test_a_scan_renamed_over_an_old_name_is_new(root: Path) -> None:
+    source = Source(root, 2, lambda: None)
+    path = root / write(root, f"{day()}/a.arrow").path
+    source.look(None)
+    replacement = root / day() / ".a.tmp"
+    replacement.write_bytes(b"another")
+    os.replace(replacement, path)
+    assert [file.path for file in source.look(None).files] == [f"{day()}/a.arrow"]
+
+
+def test_misdated_scans_do_not_crowd_out_the_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.source.MOST_FILES", 3)
+    good = write(root, f"{day()}/good.arrow")
+    for number in range(5):
+        write(root, f"{day()}/{number}.arrow", mtime_ns=4 * 10**18)
+    assert good in Source(root, 2, lambda: None).look(None).files
