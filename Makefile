@@ -59,6 +59,10 @@ check: setup ## lint, format and types: ruff and mypy --strict
 	@$(PYTHON) -m mypy --strict
 	@$(PYTHON) -m mypy --strict scripts/demo
 
+.PHONY: docs
+docs: setup ## write docs/configuration.md anew, after a change of the configuration's models
+	@$(PYTHON) scripts/config_reference.py docs/configuration.md
+
 .PHONY: bench
 bench: setup ## measure lag, CPU and memory; QUICK=1 takes a minute
 	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick)

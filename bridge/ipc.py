@@ -87,14 +87,14 @@ def stream_metadata(data: bytes | bytearray | memoryview) -> dict[str, str]:
         InvalidScan: it does not begin like an Arrow IPC stream.
     """
     try:
-        return SchemaSource(_schema_message(memoryview(data).cast("B")).table, in_footer=False).metadata()
+        return SchemaSource(_schema_message(memoryview(data).cast("B")).table).metadata()
     except Malformed as error:
         raise InvalidScan(_one_line(str(error))) from error
 
 
 def _open_stream(view: memoryview) -> tuple[SchemaSource, Iterator[_Message]]:
     message = _schema_message(view)
-    return SchemaSource(message.table, in_footer=False), _messages_of_stream(view, len(message.whole), message.legacy)
+    return SchemaSource(message.table), _messages_of_stream(view, len(message.whole), message.legacy)
 
 
 def _schema_message(view: memoryview) -> _Message:
@@ -136,7 +136,11 @@ def _open_file(view: memoryview) -> tuple[SchemaSource, Iterator[_Message]]:
     if not 0 < length <= footer_end - 8:
         raise Malformed(f"a footer of {length} bytes in a file of {len(view)}")
     footer = root(view[footer_end - length : footer_end])
-    return SchemaSource(footer, in_footer=True), _messages_of_file(view[: footer_end - length], footer)
+    body = view[: footer_end - length]
+    first = _message_at(body, 8)
+    if first.kind != SCHEMA:
+        raise Malformed("an Arrow IPC file that does not begin with a schema")
+    return SchemaSource(first.table, footer), _messages_of_file(body, footer)
 
 
 def _messages_of_file(view: memoryview, footer: Table) -> Iterator[_Message]:

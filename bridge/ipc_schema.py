@@ -82,23 +82,26 @@ class Survey(NamedTuple):
 
 
 class SchemaSource:
-    """A schema where it was found: in the first message of a stream, or in the footer of a file.
+    """The schema of a stream, in its first message; or of a file, in its footer.
+
+    The first message of a file has the schema as well, but that is a copy that no reader of files looks at. Only
+    what version of the metadata the file has is said better there: pyarrow's footers say the newest.
 
     Raises (here and in all it does):
         Malformed: an offset is out of bounds, or the schema unfolds to far more than its size.
     """
 
-    def __init__(self, holder: Table, *, in_footer: bool) -> None:
-        # A file's first message has the schema, too. It is a copy that no reader looks at.
-        schema = holder.table(_FOOTER_SCHEMA if in_footer else _MESSAGE_HEADER)
+    def __init__(self, message: Table, footer: Table | None = None) -> None:
+        self._version = message.scalar(_VERSION, "<h")
+        self._in_footer = footer is not None
+        self._holder = footer or message
+        schema = footer.table(_FOOTER_SCHEMA) if footer else message.table(_MESSAGE_HEADER)
         if schema is None:
             raise Malformed("it has no schema")
-        self._holder = holder
-        self._in_footer = in_footer
         self._schema = schema
         self._allowance = Allowance(schema.data)
         self._metadata = self._allowance.key_values(schema, _METADATA)
-        self._holder_metadata = self._allowance.key_values(holder, _HOLDER_METADATA)
+        self._holder_metadata = self._allowance.key_values(self._holder, _HOLDER_METADATA)
 
     def metadata(self) -> dict[str, str]:
         """The schema's custom metadata; the first of equal keys, as pyarrow does."""
@@ -154,7 +157,6 @@ class SchemaSource:
 
     def _head(self, size: int) -> bytes:
         """Root, vtables, Message and Schema, to stand `size` bytes before the original."""
-        version = self._holder.scalar(_VERSION, "<h")
         message_metadata = 0 if self._in_footer else self._holder.target(_HOLDER_METADATA)
         fields, features = self._schema.target(_FIELDS), self._schema.target(_FEATURES)
         return _HEAD.pack(
@@ -163,7 +165,7 @@ class SchemaSource:
             _MESSAGE_AT - _MESSAGE_VTABLE_AT,
             _SCHEMA_AT - (_MESSAGE_AT + 4),
             size + message_metadata - (_MESSAGE_AT + 8),
-            version,
+            self._version,
             SCHEMA,
             *(12, 20, 16, 4 if fields else 0, 8, 12 if features else 0),
             _SCHEMA_AT - _SCHEMA_VTABLE_AT,

@@ -103,19 +103,25 @@ class Pipeline:
     # ---- the way of a scan
 
     async def step(self, longest_wait_s: float) -> None:
-        """Handle the newest waiting scan, or wait for one."""
+        """Handle the newest waiting scan; if there is none, wait for one first."""
         self._wake.clear()
         try:
             if self._cluster.connected and not self._publisher.known:
                 await self._refresh()
-            waiting = self._backlog.next(time.monotonic(), time.time_ns()) if self._publisher.known else None
+            waiting = self._next()
+            if waiting is None:
+                await self._wait(longest_wait_s)
+                waiting = self._next()
             if waiting is not None:
                 await self._handle(waiting)
-                return
         except ClusterError as error:
             if self._cluster.connected:  # else the connection's own trouble tells
                 await asyncio.sleep(self._trouble.met(str(error)))
-            return
+
+    def _next(self) -> Waiting | None:
+        return self._backlog.next(time.monotonic(), time.time_ns()) if self._publisher.known else None
+
+    async def _wait(self, longest_wait_s: float) -> None:
         due_in_s = self._backlog.due_in_s(time.monotonic()) if self._publisher.known else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_wait_s if due_in_s is None else min(due_in_s, longest_wait_s)):

@@ -55,10 +55,10 @@ class Exporter(Collector):
         ProcessCollector(namespace="scan_bridge", registry=self._registry)
 
     def serve(self, address: str) -> None:
-        """Listen on `host:port`."""
+        """Listen on `host:port` (`[host]:port` with IPv6)."""
         host, _, port = address.rpartition(":")
         try:
-            start_http_server(int(port), host, self._registry)
+            start_http_server(int(port), host.strip("[]"), self._registry)
         except OSError as error:
             log.warning("no Prometheus metrics: cannot listen on %s: %s", address, error.strerror)
         else:

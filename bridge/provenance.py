@@ -6,7 +6,7 @@ Provenance travels inside the value, so payload and provenance can never be torn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Self
 
 from bridge.order import Held, OrderKey
@@ -27,7 +27,7 @@ class Provenance:
 
     def to_metadata(self) -> dict[str, str]:
         """As schema metadata: every field under its `scan_bridge.` key."""
-        return {PREFIX + name: str(value) for name, value in asdict(self).items()}
+        return {PREFIX + name: str(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:

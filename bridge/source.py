@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -55,7 +55,29 @@ class Look:
 class _Listed:
     identity: tuple[int, int]
     mtime_ns: int
-    names: dict[str, int] = field(default_factory=dict)  # with the inode: renamed over, a name is another file
+    # Hashes of (name, inode): renamed over, a name is another file. Half the memory of the names, and there may be
+    # 100,000; that two are equal by chance is out of the question (64 bits).
+    known: set[int] = field(default_factory=set)
+
+
+class _Newest:
+    """The newest files of a look, MOST_FILES at most: a folder may hold more than memory should."""
+
+    def __init__(self, possible_ns: int) -> None:
+        self._possible_ns = possible_ns
+        self._heap: list[tuple[bool, ScanFile]] = []
+        self.count = 0  # all that were offered
+
+    def offer(self, file: ScanFile) -> None:
+        self.count += 1
+        ranked = file.mtime_ns <= self._possible_ns, file
+        if len(self._heap) < MOST_FILES:
+            heapq.heappush(self._heap, ranked)
+        else:
+            heapq.heappushpop(self._heap, ranked)
+
+    def files(self) -> tuple[ScanFile, ...]:
+        return tuple(file for _, file in sorted(self._heap, reverse=True))
 
 
 def is_scan_name(name: str) -> bool:
@@ -130,30 +152,31 @@ class Source:
         extra = dict.fromkeys((*self._touched, self._found_back))
         days += [day for day in extra if day is not None and day in names and day not in days]
         folders = [Folder(("", root.st_dev, root.st_ino))]
-        found: list[ScanFile] = []
-        count = 0
+        found = _Newest(possible_ns)
         problem = ""
         older = sorted(set(names) - set(days), reverse=True) if newer_than is None else []
         for day in (*days, *older):
-            if day in older and any(listed.names for listed in self._listed.values()):
+            if day in older and any(listed.known for listed in self._listed.values()):
                 break  # at the first start the newest scan may lie further back than scan_days
+            before = found.count
             try:
-                identity, fresh = self._list(day, newer_than)
+                identity = self._list(day, newer_than, found)
             except OSError as error:
                 problem = f"{self.root / day}: {error.strerror}"
                 continue
+            fresh = found.count > before
             if day in older and fresh:
                 self._found_back = day  # stays in sight, or its scans would be found at each look
             if day in days or fresh:
                 folders.append(Folder((day, *identity)))
-            count += len(fresh)
-            found = heapq.nlargest(MOST_FILES, [*found, *fresh], key=lambda file: (file.mtime_ns <= possible_ns, file))
         for gone in self._listed.keys() - {*days, self._found_back}:
             del self._listed[gone]
+        files = found.files()
         state: SourceState = "unreadable" if problem and len(folders) == 1 else "ok"
-        return Look(state, problem, tuple(folders), tuple(found), count - len(found))
+        return Look(state, problem, tuple(folders), files, found.count - len(files))
 
-    def _list(self, day: str, newer_than: OrderKey | None) -> tuple[tuple[int, int], list[ScanFile]]:
+    def _list(self, day: str, newer_than: OrderKey | None, found: _Newest) -> tuple[int, int]:
+        """Offer the day folder's new files to `found`; the folder's identity. Raises OSError."""
         folder = os.path.join(self.root, day)
         info = os.lstat(folder)
         if not stat.S_ISDIR(info.st_mode):
@@ -163,31 +186,28 @@ class Source:
         if listed is None or listed.identity != identity:
             listed = self._listed[day] = _Listed(identity, 0)
         elif listed.mtime_ns == info.st_mtime_ns:
-            return identity, []
-        files, names = self._new_files(day, folder, listed.names, newer_than)
-        listed.names = names  # only now: what a failed look found is found again
+            return identity
+        known: set[int] = set()
+        for file in self._new_files(day, folder, listed.known, known):
+            if newer_than is None or file.key > newer_than:
+                found.offer(file)
+        listed.known = known  # only now: what a failed look found is found again
         racy = time.time_ns() - info.st_mtime_ns < RACY_NS
         listed.mtime_ns = 0 if racy else info.st_mtime_ns
-        return identity, files
+        return identity
 
-    def _new_files(
-        self, day: str, folder: str, known: dict[str, int], newer_than: OrderKey | None
-    ) -> tuple[list[ScanFile], dict[str, int]]:
-        files: list[ScanFile] = []
-        names: dict[str, int] = {}
+    def _new_files(self, day: str, folder: str, known: set[int], seen: set[int]) -> Iterator[ScanFile]:
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
                 if number % PROGRESS_EVERY == 0:
                     self._progress()
                 if not is_scan_name(entry.name):
                     continue
-                if known.get(entry.name) != entry.inode():
+                identity = hash((entry.name, entry.inode()))
+                if identity not in known:
                     try:
                         info = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
-                    if newer_than is None or file.key > newer_than:
-                        files.append(file)
-                names[entry.name] = entry.inode()
-        return files, names
+                    yield ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
+                seen.add(identity)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from healthcheck import actions, alerts, heartbeat, mute, probes, rules, seen, telling
+from healthcheck import actions, alerts, heartbeat, mute, probes, rules, seen, telling, textfile
 from healthcheck.actions import Decision, Refusal
 from healthcheck.alerts import Alert
 from healthcheck.config import HealthConfig
@@ -60,7 +60,7 @@ def run_check(config: HealthConfig, notifier: Notifier, *, by: str, hands: Hands
     4. write the state: alerts opened and resolved, the restart intended;
     5. act, write what was done;
     6. tell each recipient what it has not been told, and write that after each delivery;
-    7. write that the check completed; request the heartbeat URL.
+    7. write that the check completed; request the heartbeat URL; write the metrics.
 
     One gap cannot be closed from this side: killed after a service took a message and before that was written, the
     check sends it again, and the message says that it may be a repeat.
@@ -140,7 +140,7 @@ class _Check:
         if self._health.heartbeat_url_file and (problem := heartbeat.ping(self._health.heartbeat_url_file)):
             log.warning("%s", problem)
             notes.append(problem)
-        return Report(
+        report = Report(
             snapshot,
             self._with_deliveries(findings, snapshot, before.seen),
             time.monotonic() - started,
@@ -152,6 +152,11 @@ class _Check:
             mute=silence,
             notes=tuple(notes),
         )
+        target, restarts = self._health.textfile, len(self._state.restarts.times)
+        if target and (problem := textfile.write(target, report, restarts)):
+            log.warning("%s", problem)
+            report = replace(report, notes=(*report.notes, problem))
+        return report
 
     def _save(self, state: State) -> None:
         self._state = self._store.save(state)

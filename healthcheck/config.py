@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bridge import config as bridge_config
 from bridge.config import Config, Seconds, Section
+from healthcheck.dashboard_config import Dashboard
 from healthcheck.rule_config import Rules
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -78,7 +79,7 @@ class Restarts(Section):
 
 
 class Health(Section):
-    """Section `[health]`."""
+    """The health check's own settings."""
 
     unit: str = Field(
         default="dolphin-scan-bridge.service",
@@ -117,6 +118,11 @@ class Health(Section):
         "reaches the same people; not world-readable. A relative path is looked up in "
         "$CREDENTIALS_DIRECTORY. A block without a line is told once Prefect is back.",
     )
+    textfile: Path | None = Field(
+        default=None,
+        description="File NAME.prom for the textfile collector of Prometheus' node_exporter, written after each check. "
+        "The check's user must be able to make files in its folder.",
+    )
     groups: dict[str, Recipients] = Field(
         default={}, validate_default=True, description="Recipients by group; ops and trading always exist."
     )
@@ -124,6 +130,14 @@ class Health(Section):
     alerts: Alerts = Alerts()
     restarts: Restarts = Restarts()
     rules: Rules = Rules()
+    dashboard: Dashboard = Dashboard()
+
+    @field_validator("textfile")
+    @classmethod
+    def _collected(cls, path: Path | None) -> Path | None:
+        if path is not None and not (path.is_absolute() and path.suffix == ".prom"):
+            raise ValueError("must be an absolute path that ends in .prom; others are not collected")
+        return path
 
     @property
     def addresses(self) -> dict[str, tuple[str, ...]]:

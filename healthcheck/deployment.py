@@ -12,8 +12,11 @@ import contextlib
 import random
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
+from uuid import UUID
 
 import anyio.to_thread
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.runner import Runner
 from prefect.schedules import Interval
@@ -27,6 +30,7 @@ from healthcheck.flow import FLOW_NAME, health_check
 DEPLOYMENT_NAME = "every-60s"
 # A fixed anchor: runs are due on the full minute, and the schedule stays the same whoever deploys it again.
 SCHEDULE = Interval(timedelta(seconds=60), anchor_date=datetime(2026, 1, 1, tzinfo=UTC))
+POLLS_PER_LOOKOUT = 6  # once a minute, with Prefect's default of a poll every 10 s
 REGISTER_S = 60.0  # deadline of making the deployment and its Automations known
 FIRST_PAUSE_S = 1.0  # between attempts to reach the server; doubled each time
 LONGEST_PAUSE_S = 30.0
@@ -100,7 +104,7 @@ class Service:
     async def _serve(self) -> None:
         runner = Runner(name=FLOW_NAME, limit=1, pause_on_shutdown=False)
         async with asyncio.timeout(REGISTER_S):
-            await runner.aadd_flow(
+            deployment = await runner.aadd_flow(
                 health_check,
                 name=DEPLOYMENT_NAME,
                 schedule=SCHEDULE,
@@ -113,13 +117,32 @@ class Service:
         log.info("serving %s/%s of %s", FLOW_NAME, DEPLOYMENT_NAME, PREFECT_API_URL.value())
         self._problem = None
         self._runner = runner
-        await runner.start()  # returns when stopped; raises when several polls in a row have failed
+        lookout = asyncio.create_task(_stop_once_deleted(runner, deployment))
+        try:
+            await runner.start()  # returns when stopped; raises when several polls in a row have failed
+        finally:
+            lookout.cancel()
 
     async def _stop(self) -> None:
         if self._runner and self._runner.started:
             await self._runner.astop()
         elif self._task:
             self._task.cancel()
+
+
+async def _stop_once_deleted(runner: Runner, deployment: UUID) -> None:
+    """Stop the runner when the server no longer knows its deployment: polling for its runs would go on for nothing."""
+    while True:
+        await asyncio.sleep(POLLS_PER_LOOKOUT * runner.query_seconds)
+        try:
+            async with get_client() as client:
+                await client.read_deployment(deployment)
+        except ObjectNotFound:
+            log.warning("the deployment is gone from the Prefect server; making it anew")
+            await runner.astop()
+            return
+        except Exception as error:  # noqa: BLE001  # an outage is for the polling to find out
+            log.debug("deployment not read: %s", error)
 
 
 def _reason(error: BaseException) -> str:

@@ -11,10 +11,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bridge.config import Seconds, Section
-from healthcheck.model import Action
+from healthcheck import model
 
 Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["off"]
-Groups = tuple[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")], ...]
+Group = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+Groups = Annotated[tuple[Group, ...], Field(description="Groups that are told.")]
+Action = Annotated[model.Action, Field(description="What is done about it: see `[health.rules]`.")]
+Severity = Annotated[Literal["warning", "critical"], Field(description="How bad it is.")]
 _OFF = 'A number, or "off".'
 
 
@@ -27,7 +30,7 @@ class Rule(Section):
 class ConditionRule(Rule):
     """A rule that is met or not: one severity, one action."""
 
-    severity: Literal["warning", "critical"]
+    severity: Severity
     action: Action
     notify: Groups = ("ops",)
 
@@ -85,7 +88,7 @@ class FewFiles(LevelRule):
 class HazelcastRule(ConditionRule):
     """The cluster cannot be reached, or the bridge cannot reach it (its heartbeat in the map is old)."""
 
-    severity: Literal["warning", "critical"] = "critical"
+    severity: Severity = "critical"
     action: Action = "restart_bridge"
     heartbeat_max_s: Seconds = Field(default=20.0, description="An older heartbeat of the bridge counts as silence.")
 
@@ -93,21 +96,21 @@ class HazelcastRule(ConditionRule):
 class ProcessCrash(ConditionRule):
     """The unit failed, or its main process died since the last check."""
 
-    severity: Literal["warning", "critical"] = "critical"
+    severity: Severity = "critical"
     action: Action = "auto_restart"
 
 
 class ProcessStopped(ConditionRule):
     """The unit is not running because somebody stopped it, or nobody started it."""
 
-    severity: Literal["warning", "critical"] = "warning"
+    severity: Severity = "warning"
     action: Action = "alert"
 
 
 class ClockRule(ConditionRule):
     """This host's clock jumped since the last check, or the map's scan is dated in the future."""
 
-    severity: Literal["warning", "critical"] = "warning"
+    severity: Severity = "warning"
     action: Action = "alert"
     tolerance_s: Seconds = Field(default=5.0, description="A smaller step is none.")
 
@@ -115,7 +118,7 @@ class ClockRule(ConditionRule):
 class Blind(ConditionRule):
     """A probe has had no answer for a while, so that something is not being watched."""
 
-    severity: Literal["warning", "critical"] = "warning"
+    severity: Severity = "warning"
     action: Action = "alert"
     after_s: Seconds = Field(default=90.0, description="How long a probe may stay without an answer.")
 
@@ -123,19 +126,22 @@ class Blind(ConditionRule):
 class CheckState(ConditionRule):
     """The health check cannot write its state where it belongs (disk full, read-only)."""
 
-    severity: Literal["warning", "critical"] = "warning"
+    severity: Severity = "warning"
     action: Action = "alert"
 
 
 class NotifierRule(ConditionRule):
     """The last message to a group was not delivered. Told to the groups that can still be reached."""
 
-    severity: Literal["warning", "critical"] = "warning"
+    severity: Severity = "warning"
     action: Action = "alert"
 
 
 class Rules(Section):
-    """All rules with their shipped defaults."""
+    """Each rule has a section of its own. `log_only`: the finding is in the report only. `alert`: the groups are told.
+    `auto_restart`: they are told, and whether systemd's own restart worked. `restart_bridge`: they are told, and the
+    bridge is restarted, where that can help and the budget allows it.
+    """
 
     stale_data: StaleData = StaleData()
     hazelcast: HazelcastRule = HazelcastRule()

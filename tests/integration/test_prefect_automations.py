@@ -34,9 +34,9 @@ def on_server() -> list[Automation]:
         return sorted(client.read_automations(), key=lambda automation: automation.name)
 
 
-def emit(name: str, **labels: str) -> None:
+def emit(name: str, title: str = "stale_data", **labels: str) -> None:
     resource = {"prefect.resource.id": "scan-bridge.test", **labels}
-    emit_event(f"scan-bridge.{name}", resource, payload={"title": "stale_data", "words": "nothing for 65 s"})
+    emit_event(f"scan-bridge.{name}", resource, payload={"title": title, "words": "nothing for 65 s"})
     EventsWorker.instance().wait_until_empty()
 
 
@@ -81,19 +81,17 @@ def test_a_block_that_does_not_exist_is_left_out(webhook: Webhook) -> None:
         assert [action.block_document_id for action in automation.actions] == [load_block(block)._block_document_id]
 
 
-def test_a_critical_finding_nobody_was_told_of_is_told_by_the_server(webhook: Webhook) -> None:
-    automations.ensure(config(custom(webhook, "undelivered")))
-    emit("critical", **{ALERT_LABEL: "undelivered"})
-    eventually(lambda: webhook.received, 20, "the server did not call the webhook")
-    assert "stale_data: nothing for 65 s" in webhook.received[0]
+def test_a_critical_finding_nobody_was_told_of_is_told_by_the_server_and_no_other(webhook: Webhook) -> None:
+    automations.ensure(config(custom(webhook, "untold")))
 
+    def told() -> list[str]:
+        # Again and again: an event that comes before the server has loaded a new Automation is not matched with it.
+        for fate in ("delivered", "muted", "undelivered", "nobody"):
+            emit("critical", fate, **{ALERT_LABEL: fate})
+        return webhook.received if len(webhook.received) >= 2 else []
 
-def test_a_delivered_alert_is_not_told_again_by_the_server(webhook: Webhook) -> None:
-    automations.ensure(config(custom(webhook, "delivered")))
-    emit("critical", **{ALERT_LABEL: "delivered"})
-    emit("critical", **{ALERT_LABEL: "undelivered"})  # handled after the one before
-    eventually(lambda: webhook.received, 20, "the server did not call the webhook")
-    assert len(webhook.received) == 1
+    bodies = eventually(told, 30, "the server did not call the webhook")
+    assert all("undelivered: nothing for 65 s" in body or "nobody: nothing for 65 s" in body for body in bodies)
 
 
 def test_silence_of_the_health_check_is_told_once_and_only_once_it_is_silent(webhook: Webhook) -> None:

@@ -163,6 +163,15 @@ def test_of_sixty_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefe
     assert names == ["Critical: hazelcast (Hazelcast away)", *["Skipped"] * 59]
 
 
+def test_a_deployment_that_was_deleted_is_made_anew(api: SyncPrefectClient, new_serve: NewServe) -> None:
+    new_serve(str(api.api_url)).wait_status("serving")
+    first = api.read_deployment_by_name(NAME).id
+    api.delete_deployment(first)
+    second = eventually(lambda: next(iter(api.read_deployments()), None), START_S, "there is no deployment")
+    assert second.id != first
+    ended(api, run_now(api))
+
+
 def test_the_server_may_be_away_at_the_start_and_later(
     api: SyncPrefectClient, prefect_server: PrefectServer, new_serve: NewServe
 ) -> None:

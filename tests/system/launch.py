@@ -31,6 +31,12 @@ async def hang() -> None:
     await asyncio.sleep(FOR_EVER_S)
 
 
+async def fail_slowly() -> None:
+    """Take longer than a start may, unless one says that it goes on."""
+    await asyncio.sleep(5)
+    raise cluster.ClusterError("made to fail by a test")
+
+
 def ignore() -> None:
     """Do nothing at all."""
 
@@ -69,6 +75,7 @@ MISBEHAVIOURS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
     "publish-hangs": (publisher.Publisher, "publish", hang),
     "report-hangs": (report.Report, "_write", hang),
     "connect-hangs": (cluster.Cluster, "connect", hang),
+    "connect-fails-slowly": (cluster.Cluster, "connect", fail_slowly),
     "main-loop-hangs": (report.Report, "line", block),
 }
 

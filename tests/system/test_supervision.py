@@ -42,6 +42,15 @@ def test_start_returns_when_the_bridge_is_ready_and_status_says_what_it_does(run
     assert "hazelcast connected to" in running.show("StatusText")
 
 
+def test_a_slow_start_may_take_longer_than_the_unit_allows_a_silent_one(bridge: Bridge) -> None:
+    bridge.drop_in("impatient", "[Service]\nTimeoutStartSec=2\n")
+    bridge.prepare("connect-fails-slowly")
+    bridge.misbehave()
+    bridge.start()
+    assert bridge.show("ActiveState") == "active"
+    assert bridge.results() == []
+
+
 @pytest.mark.parametrize("name", ["KILL", "ABRT", "SEGV"])
 def test_killed_by_a_signal_it_publishes_again_within_six_seconds(running: Bridge, name: str) -> None:
     running.kill(name)

@@ -138,6 +138,7 @@ class Batch:
     nodes: Sequence[tuple[int, int]]
     buffers: Sequence[bytes]
     overlap: bool = False
+    places: Sequence[tuple[int, int]] = ()  # offset and length of each buffer, if not where they are
     slots: Mapping[int, object] = field(default_factory=dict)
 
     def encode(self) -> tuple[Table, bytes]:
@@ -146,6 +147,7 @@ class Batch:
             places.append((0 if self.overlap else len(body), len(buffer)))
             if not (self.overlap and body):
                 body += buffer + bytes(-len(buffer) % 8)
+        places = list(self.places) or places
         header = {
             0: ("q", self.length),
             1: Raw(len(self.nodes), b"".join(struct.pack("<qq", *node) for node in self.nodes)),

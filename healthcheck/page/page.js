@@ -1,0 +1,338 @@
+// Asks the server how things are every two seconds and shows it. What the server sends is shown as text, never as
+// markup. When no answer comes for some seconds, the page says so, and since when: it never shows an old green.
+
+import { draw } from "/plot.js";
+
+const EVERY_MS = 2000;
+const ANSWER_WITHIN_MS = 2500;
+const LOST_AFTER_MS = 4500;
+const SEVERITIES = {
+  ok: "Healthy", warning: "Degraded", critical: "Critical", unknown: "Unknown",
+};
+const RULE_WORDS = { ok: "ok", warning: "warning", critical: "critical", unknown: "unknown" };
+const SOURCE_WORDS = { ok: ["ok", "ok"], bad: ["critical", "bad"], unknown: ["unknown", "unknown"], none: ["unknown", "not here"] };
+const PRIORITIES = ["emergency", "alert", "critical", "error", "warning"];
+
+const opened = new Date();
+let state = null; // the last answer
+let arrived = 0; // performance.now() at that time
+let arrivedAt = null; // the same by the server's clock
+let lost = true;
+
+const $ = (id) => document.getElementById(id);
+
+function set(id, text) {
+  const node = $(id);
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function element(name, attributes, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+// ---- words
+
+function number(value, digits) {
+  return value.toLocaleString("en", { maximumFractionDigits: digits });
+}
+
+function span(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 120) return `${s} s`;
+  if (s < 7200) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
+  if (s < 172800) return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+function milliseconds(ms) {
+  if (ms === null || ms === undefined) return "–";
+  if (ms < 10) return `${number(ms, 1)} ms`;
+  if (ms < 1000) return `${number(ms, 0)} ms`;
+  return ms < 120000 ? `${number(ms / 1000, 1)} s` : span(ms / 1000);
+}
+
+function short(seconds) {
+  if (seconds < 120) return `${number(seconds, 1)} s`;
+  return seconds < 7200 ? `${number(seconds / 60, 1)} min` : `${number(seconds / 3600, 1)} h`;
+}
+
+function clock(iso) {
+  // The day is named unless it is today.
+  const day = iso.slice(0, 10);
+  const today = new Date(serverNow()).toISOString().slice(0, 10);
+  return (day === today ? "" : `${day} `) + iso.slice(11, 19);
+}
+
+function since(iso) {
+  return iso ? ` since ${clock(iso)}` : "";
+}
+
+function serverNow() {
+  return arrivedAt === null ? Date.now() : arrivedAt + (performance.now() - arrived);
+}
+
+// ---- asking
+
+async function ask() {
+  const started = performance.now();
+  try {
+    const answer = await fetch("/api/state", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
+    const document_ = await answer.json();
+    state = document_;
+    arrived = performance.now();
+    arrivedAt = Date.parse(state.at);
+    lost = false;
+    show();
+  } catch {
+    // told by `tick`, which also runs when no answer and no error comes
+  }
+  tick();
+  setTimeout(ask, Math.max(200, EVERY_MS - (performance.now() - started)));
+}
+
+function tick() {
+  const silent = state === null || performance.now() - arrived > LOST_AFTER_MS;
+  if (silent) lose();
+  else showTime();
+}
+
+function lose() {
+  const from = state === null ? opened.toISOString() : new Date(arrivedAt).toISOString();
+  if (state === null && performance.now() < LOST_AFTER_MS) return; // the first answer is on its way
+  lost = true;
+  document.documentElement.classList.add("lost");
+  set("live-words", `no answer since ${clock(from)}`);
+  showVerdict("unknown", `since ${clock(from)} UTC`, "The dashboard's own server does not answer. What is below was true then. Is scan-bridge-health dashboard running, and the way to it (ssh -L) open?");
+  set("age", "unknown");
+  set("age-note", `since ${clock(from)}`);
+  set("up", "unknown");
+  for (const id of ["age", "lag", "rate", "up"]) mark(id, "stale");
+}
+
+// ---- showing
+
+function mark(id, kind) {
+  const box = $(id).closest("div");
+  for (const name of ["stale", "near", "over"]) box.classList.toggle(name, name === kind);
+}
+
+function showVerdict(severity, sinceWords, why) {
+  const section = $("verdict");
+  if (section.className !== severity) {
+    section.className = severity;
+    $("verdict-shape").setAttribute("href", `#shape-${severity}`);
+  }
+  set("verdict-word", SEVERITIES[severity]);
+  set("verdict-since", sinceWords);
+  set("verdict-why", why);
+  const title = `${SEVERITIES[severity]} – scan-bridge${state ? ` ${state.instance}` : ""}`;
+  if (document.title !== title) document.title = title;
+}
+
+function showTime() {
+  const passed = (performance.now() - arrived) / 1000;
+  set("live-words", `live, ${new Date(serverNow()).toISOString().slice(11, 19)} UTC`);
+  const scan = state.scan;
+  if (scan === null) {
+    const hazelcast = state.sources[0];
+    const away = hazelcast.state !== "ok";
+    set("age", away ? "unknown" : "none");
+    set("age-note", away ? since(hazelcast.since).trim() : "the map holds no scan");
+    mark("age", "stale");
+  } else if (!scan.known) {
+    set("age", "unknown");
+    set("age-note", `since ${clock(scan.seen_at)}; it was the last one seen`);
+    mark("age", "stale");
+  } else {
+    const age = scan.age_s + passed;
+    const [warning, critical] = state.limits.age_s;
+    set("age", span(age));
+    set("age-note", "old");
+    mark("age", critical !== null && age > critical ? "over" : warning !== null && age > warning ? "near" : "");
+  }
+  const bridge = state.sources[1];
+  const up = state.restarts.up_since;
+  if (bridge.state !== "ok" || up === null) {
+    set("up", bridge.state === "bad" ? "silent" : "unknown");
+    mark("up", bridge.state === "bad" ? "over" : "stale");
+  } else {
+    set("up", span((serverNow() - Date.parse(up)) / 1000));
+    mark("up", "");
+  }
+}
+
+// A part is drawn anew only when its data changed, so that focus, selection and screen readers are left alone.
+const drawn = new Map();
+function part(name, data, render) {
+  const key = JSON.stringify(data);
+  if (drawn.get(name) === key) return;
+  drawn.set(name, key);
+  render(data);
+}
+
+function show() {
+  document.documentElement.classList.remove("lost");
+  set("instance", state.instance);
+  set("version", `scan-bridge ${state.version}`);
+  const v = state.verdict;
+  const severity = v.severity in SEVERITIES ? v.severity : "unknown";
+  showVerdict(severity, `since ${v.exact ? "" : "at least "}${clock(v.since)} UTC`, v.words);
+  showFigures();
+  part("mute", state.mute, showMute);
+  part("plots", [state.history, state.limits, innerWidth], showPlots);
+  part("alerts", [state.alerts, source("Health check")], showAlerts);
+  part("findings", state.findings, showFindings);
+  set("findings-note", state.checked_at ? `Judged by this page at ${clock(state.checked_at)} with the same rules; it sends and restarts nothing.` : "Not judged yet.");
+  part("sources", state.sources, showSources);
+  part("prefect", state.prefect, showPrefect);
+  part("past", state.past, showPast);
+  part("journal", [state.journal, source("Journal")], showJournal);
+}
+
+function source(name) {
+  return state.sources.find((one) => one.name === name);
+}
+
+function showFigures() {
+  const { scan, lag, rate, restarts, counters } = state;
+  const known = state.sources[0].state === "ok";
+  set("scan-path", scan ? scan.path : "–");
+  set("scan-more", scan ? `no. ${number(scan.sequence, 0)}, ${number(scan.bytes / 1000, 1)} kB${scan.rows === null ? "" : `, ${number(scan.rows, 0)} rows`}, by ${scan.bridge}` : "–");
+  const [warning, critical] = state.limits.lag_ms;
+  set("lag", lag && known ? milliseconds(lag.last_ms) : "unknown");
+  set("lag-more", lag && lag.p50_ms !== null ? `5 min: half within ${milliseconds(lag.p50_ms)}, 99 % within ${milliseconds(lag.p99_ms)}` : "nothing published in 5 min");
+  mark("lag", !lag || !known ? "stale" : critical !== null && lag.last_ms > critical ? "over" : warning !== null && lag.last_ms > warning ? "near" : "");
+  set("rate", rate && known ? number(rate.m1, 1) : "unknown");
+  set("rate-more", rate ? `${number(rate.m5, 1)} over 5 min; ${number(counters.skipped, 0)} skipped, ${number(counters.bad, 0)} bad` : "–");
+  mark("rate", rate && known ? "" : "stale");
+  const bySystemd = restarts.by_systemd === null ? "" : `${restarts.by_systemd} restarts by systemd; `;
+  const byCheck = restarts.by_check === null ? "restarts by the check unknown" : `${restarts.by_check.length} lately by the check${restarts.exhausted ? ", budget used up" : ""}`;
+  const memory = state.memory_mb === null ? "" : `; ${number(state.memory_mb, 0)} MB`;
+  set("restarts", bySystemd + byCheck + memory);
+}
+
+function showMute(mute) {
+  $("mute").hidden = mute === null;
+  set("mute", mute ? `Muted until ${clock(mute.until)} by ${mute.by}: ${mute.why}. Nothing is sent and nothing is restarted until then.` : "");
+}
+
+function shape(severity) {
+  const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  picture.setAttribute("aria-hidden", "true");
+  picture.setAttribute("focusable", "false");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#shape-${severity}`);
+  picture.append(use);
+  return picture;
+}
+
+function badge(severity, words) {
+  const kind = severity in SEVERITIES ? severity : "unknown";
+  return element("span", { class: `state ${kind}` }, shape(kind), words);
+}
+
+function command(line) {
+  return element("span", { class: "do" }, "Next: ", element("code", {}, line));
+}
+
+function rows(id, lines, none) {
+  $(id).replaceChildren(...(lines.length ? lines : [element("tr", {}, element("td", { colspan: "3" }, none))]));
+}
+
+function showFindings(findings) {
+  rows("findings", findings.map((finding) => element("tr", {},
+    element("td", {}, badge(finding.severity, RULE_WORDS[finding.severity] ?? "unknown")),
+    element("th", { scope: "row" }, finding.rule),
+    element("td", {},
+      finding.cause ? element("strong", {}, `${finding.cause}: `) : null,
+      finding.words,
+      finding.explained_by ? ` (a consequence of ${finding.explained_by})` : null,
+      finding.look_further ? command(finding.look_further) : null))), "nothing yet");
+}
+
+function showSources(sources) {
+  rows("sources", sources.map((one) => {
+    const [kind, word] = SOURCE_WORDS[one.state] ?? SOURCE_WORDS.unknown;
+    return element("tr", {},
+      element("td", {}, badge(kind, word)),
+      element("th", { scope: "row" }, one.name),
+      element("td", {}, one.since ? element("strong", {}, `${one.state === "bad" ? "silent" : "unknown"}${since(one.since)}: `) : null, one.words));
+  }), "none yet");
+}
+
+function showAlerts([alerts, health]) {
+  set("alerts-count", alerts.length ? `(${alerts.length})` : "");
+  const away = health.state !== "ok";
+  $("alerts-note").hidden = !away;
+  set("alerts-note", away ? `The health check is ${health.state === "bad" ? "silent" : "unknown"}${since(health.since)}: ${health.words}. Its alerts are shown as they were.` : "");
+  const none = away && health.since === null ? "None known." : "None.";
+  $("alerts").replaceChildren(...(alerts.length ? alerts.map(alertCard) : [element("p", { class: "note" }, none)]));
+}
+
+function alertCard(alert) {
+  const told = alert.told.length ? `Told: ${alert.told.join(", ")}.` : alert.wanted.length ? `Nobody told yet; it is for ${alert.wanted.join(", ")}.` : "For the log only.";
+  return element("article", { class: `alert ${alert.severity === "critical" ? "critical" : "warning"}` },
+    element("h3", {}, badge(alert.severity, alert.severity), alert.title, element("time", {}, `since ${clock(alert.opened_at)}${alert.clearing ? ", clearing" : ""}`)),
+    ...alert.words.map((words) => element("p", {}, words)),
+    ...alert.done.map((done) => element("p", {}, `Done: ${done}`)),
+    alert.causes.length > 1 ? element("p", { class: "note" }, `Causes so far: ${alert.causes.join(", then ")}`) : null,
+    alert.look_further ? element("p", {}, command(alert.look_further)) : null,
+    element("p", { class: "note" }, told));
+}
+
+function showPast(past) {
+  rows("past", past.map((alert) => element("tr", {},
+    element("td", { class: "time" }, clock(alert.opened_at)),
+    element("td", { class: "time" }, alert.lasted),
+    element("td", {}, badge(alert.severity, alert.title)))), "none");
+}
+
+function showPrefect(run) {
+  $("prefect-line").hidden = run === null;
+  if (run === null) return;
+  const url = new URL(run.url);
+  if (url.protocol === "http:" || url.protocol === "https:") $("prefect").setAttribute("href", url.href);
+  set("prefect", `${run.name}: ${run.state}${run.known ? "" : " (as it was)"}`);
+}
+
+function showJournal([lines, journal]) {
+  const away = journal.state !== "ok";
+  $("journal-note").hidden = !away;
+  set("journal-note", away ? (journal.state === "none" ? `Journal: ${journal.words}.` : `Unknown${since(journal.since)}: ${journal.words}`) : "");
+  rows("journal", [...lines].reverse().map((line) => element("tr", {},
+    element("td", { class: "time" }, clock(line.at)),
+    element("td", {}, badge(line.priority <= 3 ? "critical" : "warning", PRIORITIES[line.priority] ?? "warning")),
+    element("td", {}, line.words))), away ? "–" : "no warnings");
+}
+
+function showPlots([history, limits]) {
+  const known = history.age_s.map((age) => age !== null);
+  const unknownFor = known.filter((k) => !k).length * history.step_s;
+  const gap = unknownFor ? `, unknown for ${short(unknownFor)}` : "";
+  const latest = (values) => values.findLast((value) => value !== null) ?? null;
+  const highest = (values) => {
+    let best = -1;
+    values.forEach((value, i) => { if (value !== null && (best < 0 || value > values[best])) best = i; });
+    return best < 0 ? null : [values[best], new Date((history.start_s + best * history.step_s) * 1000).toISOString().slice(11, 16)];
+  };
+  const plot = (id, name, values, format, options) => {
+    const peak = highest(values);
+    const words = peak === null ? `none known${gap}` : `last ${format(latest(values))}, highest ${format(peak[0])} at ${peak[1]}${gap}`;
+    set(`plot-${id}-words`, words);
+    draw($(`plot-${id}`), history, values, known, { format, words: `${name}: ${words}`, ...options });
+  };
+  plot("age", "Age of the newest scan", history.age_s, short, { limits: limits.age_s });
+  plot("lag", "Lag from file to Hazelcast", history.lag_ms, milliseconds, { limits: limits.lag_ms });
+  plot("rate", "Scans per minute", history.per_min, (value) => number(value, 1), { bars: true });
+}
+
+ask();
+setInterval(tick, 500);
+addEventListener("resize", () => { if (state !== null) show(); });
+// A page that slept must not show what it last knew for even a moment longer than needed.
+document.addEventListener("visibilitychange", tick);
+addEventListener("pageshow", tick);

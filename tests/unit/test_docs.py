@@ -1,0 +1,73 @@
+"""The documents say what the code does: the parts of them that a machine can compare."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
+EXAMPLES = DOCS / "examples"
+
+
+def test_the_configuration_reference_is_up_to_date(tmp_path: Path) -> None:
+    script = REPOSITORY / "scripts" / "config_reference.py"
+    subprocess.run([sys.executable, script, tmp_path / "configuration.md"], check=True)
+
+    up_to_date = (tmp_path / "configuration.md").read_text() == (DOCS / "configuration.md").read_text()
+
+    assert up_to_date, "docs/configuration.md is out of date; run: make docs"
+
+
+def test_the_configuration_reference_explains_every_key() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", (DOCS / "configuration.md").read_text(), flags=re.MULTILINE)
+
+    assert len(rows) > 50
+    assert [key for key, words in rows if not words.strip()] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "file"), [("python", "python/latest_scan.py"), ("java", "java/src/main/java/LatestScan.java")]
+)
+def test_the_example_in_the_readme_is_the_tested_one(language: str, file: str) -> None:
+    snippet = f"<!-- {language} example -->\n```{language}\n{(EXAMPLES / file).read_text()}```\n"
+
+    assert snippet in (REPOSITORY / "README.md").read_text()
+
+
+def test_the_examples_pin_their_libraries() -> None:
+    pom = (EXAMPLES / "java" / "pom.xml").read_text()
+    package = json.loads((EXAMPLES / "node" / "package.json").read_text())
+    locked = json.loads((EXAMPLES / "node" / "package-lock.json").read_text())
+
+    parts = re.findall(r"<(?:dependency|plugin)>.*?</(?:dependency|plugin)>", pom, flags=re.DOTALL)
+    assert len(parts) > 3
+    assert all(re.search(r"<version>(\d[\d.]+|\$\{arrow\.version\})</version>", part) for part in parts)
+    assert package["dependencies"] == locked["packages"][""]["dependencies"]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in package["dependencies"].values())
+
+
+def test_the_lock_file_leaves_the_choice_of_the_registry_to_the_reader() -> None:
+    locked = json.loads((EXAMPLES / "node" / "package-lock.json").read_text())
+
+    assert all("resolved" not in package for package in locked["packages"].values())
+    assert all("integrity" in package for name, package in locked["packages"].items() if name)
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    pages = [REPOSITORY / "README.md", *DOCS.rglob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    ]
+
+    assert links
+    assert [
+        f"{page.relative_to(REPOSITORY)}: {link}" for page, link in links if not (page.parent / link).exists()
+    ] == []
