@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bridge.flatbuf import Malformed, Table, unpack
-from bridge.ipc_schema import Allowance, KeyValue
+from bridge.ipc_schema import Allowance
 
 _V4 = 3  # MetadataVersion.V4
 _VERSION, _, _HEADER, _, _METADATA = range(5)  # of Message
@@ -64,7 +64,8 @@ class Limits:
 
     def _cost(self, message: Table, batch: Table, body: memoryview) -> int:
         """Count the decoded bytes of a batch, and return them."""
-        custom = Allowance(message.data).key_values(message, _METADATA) if message.position(_METADATA) else []
+        if message.position(_METADATA):
+            Allowance(message.data).spend_metadata(message, _METADATA)
         start, count = batch.vector(_NODES, 16)
         lengths = unpack(f"<{2 * count}q", batch.data, start)[::2]
         length = batch.scalar(_LENGTH, "<q")
@@ -75,7 +76,7 @@ class Limits:
         if count and min(buffers) < 0:
             raise Malformed("a buffer has a negative offset or length")
         cost: int = sum(buffers[1::2])
-        if batch.position(_COMPRESSION) or _is_compressed_as_in_0_17(message, custom):
+        if batch.position(_COMPRESSION) or _is_compressed_as_in_0_17(message):
             cost = _decompressed(buffers, body)
             self._decoded += cost
         elif cost > len(body):  # buffers that overlap come to more than the body that they lie in
@@ -107,5 +108,8 @@ def _decompressed(buffers: Sequence[int], body: memoryview) -> int:
     return total
 
 
-def _is_compressed_as_in_0_17(message: Table, custom: list[KeyValue]) -> bool:
-    return message.scalar(_VERSION, "<h") == _V4 and any(pair.key == _COMPRESSION_OF_0_17 for pair in custom)
+def _is_compressed_as_in_0_17(message: Table) -> bool:
+    if message.scalar(_VERSION, "<h") != _V4 or not message.position(_METADATA):
+        return False
+    pairs = Allowance(message.data).key_values(message, _METADATA)
+    return any(key == _COMPRESSION_OF_0_17 for _, key, _ in pairs)

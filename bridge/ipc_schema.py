@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from bridge.flatbuf import Malformed, Table
@@ -24,8 +24,10 @@ _KEY, _VALUE = range(2)
 # The types with a parameter of variable size, in slot 1 of each: Timestamp's zone, Union's type ids.
 _SIZED_TYPES = {10: 1, 14: 4}
 
-# No writer needs less for a field, or for a key and its value, not counting their strings.
-_MIN_TABLE_BYTES = 16
+# pyarrow takes near 1 kB for each field.
+_MAX_FIELDS = 100_000
+# No writer needs less for a key and its value.
+_MIN_PAIR_BYTES = 32
 # A schema may refer to a part twice (a shared string), within reason.
 _SLACK_BYTES = 2**20
 
@@ -35,14 +37,6 @@ _SLACK_BYTES = 2**20
 _HEAD = struct.Struct("<I 7H2x iIIhBx 6H iIIIh2x")
 _MESSAGE_VTABLE_AT, _MESSAGE_AT, _SCHEMA_VTABLE_AT, _SCHEMA_AT, _VECTOR_AT = 4, 20, 36, 48, 68
 _KEY_VALUE_VTABLE = struct.pack("<4H", 8, 12, 4, 8)
-
-
-class KeyValue(NamedTuple):
-    """One pair of custom metadata: where it is, and what it says."""
-
-    at: int
-    key: bytes
-    value: memoryview
 
 
 class Allowance:
@@ -61,17 +55,23 @@ class Allowance:
         if self._left < 0:
             raise Malformed("its metadata unfolds to far more than its size")
 
-    def key_values(self, owner: Table, slot: int) -> list[KeyValue]:
-        """The custom metadata in `slot`. Raises `Malformed` as `spend`, or when an offset is out of bounds."""
-        if not owner.position(slot):
-            return []
-        self.spend(owner.vector(slot, 4)[1] * _MIN_TABLE_BYTES)
-        pairs = []
+    def spend_metadata(self, owner: Table, slot: int) -> None:
+        """Spend what the custom metadata in `slot` takes. Raises `Malformed` as `key_values`."""
+        if owner.position(slot):
+            for _ in self.key_values(owner, slot):
+                pass
+
+    def key_values(self, owner: Table, slot: int) -> Iterator[tuple[Table, memoryview, memoryview]]:
+        """The custom metadata in `slot`: each pair, its key, its value.
+
+        Raises:
+            Malformed: as `spend`, or an offset is out of bounds.
+        """
+        self.spend(owner.vector(slot, 4)[1] * _MIN_PAIR_BYTES)
         for pair in owner.tables(slot):
             key, value = pair.text(_KEY), pair.text(_VALUE)
             self.spend(len(key) + len(value))
-            pairs.append(KeyValue(pair.at, bytes(key), value))
-        return pairs
+            yield pair, key, value
 
 
 class Survey(NamedTuple):
@@ -99,35 +99,36 @@ class SchemaSource:
         if schema is None:
             raise Malformed("it has no schema")
         self._schema = schema
-        self._allowance = Allowance(schema.data)
-        self._metadata = self._allowance.key_values(schema, _METADATA)
-        self._holder_metadata = self._allowance.key_values(self._holder, _HOLDER_METADATA)
 
     def metadata(self) -> dict[str, str]:
         """The schema's custom metadata; the first of equal keys, as pyarrow does."""
-        reverse = reversed(self._metadata)
-        return {pair.key.decode(errors="replace"): str(pair.value, errors="replace") for pair in reverse}
+        found: dict[str, str] = {}
+        for _, key, value in Allowance(self._schema.data).key_values(self._schema, _METADATA):
+            found.setdefault(str(key, errors="replace"), str(value, errors="replace"))
+        return found
 
     def survey(self) -> Survey:
         """Look at every field, once."""
-        spend = self._allowance.spend
-        types: set[int] = set()
+        allowance = Allowance(self._schema.data)
+        allowance.spend_metadata(self._schema, _METADATA)
+        allowance.spend_metadata(self._holder, _HOLDER_METADATA)
+        types: list[int] = []
         uses: Counter[int] = Counter()
         pending = [(self._schema, _FIELDS)]
         while pending:
-            owner, slot = pending.pop()
-            for field in owner.tables(slot):
-                children = field.vector(_CHILDREN, 4)[1]
-                spend(_MIN_TABLE_BYTES * (1 + children) + field.vector(_NAME, 1)[1])
-                if children:
-                    pending.append((field, _CHILDREN))
-                self._allowance.key_values(field, _FIELD_METADATA)
+            for field in Table.tables(*pending.pop()):
+                types.append(type_ := field.byte(_TYPE_TYPE))
+                if len(types) > _MAX_FIELDS:
+                    raise Malformed(f"more than {_MAX_FIELDS} fields")
+                allowance.spend(field.vector(_NAME, 1)[1])
+                allowance.spend_metadata(field, _FIELD_METADATA)
+                if type_ in _SIZED_TYPES and (parameters := field.table(_TYPE)):
+                    allowance.spend(parameters.vector(1, _SIZED_TYPES[type_])[1] * _SIZED_TYPES[type_])
                 if dictionary := field.table(_DICTIONARY):
                     uses[dictionary.scalar(0, "<q")] += 1
-                types.add(type_ := field.byte(_TYPE_TYPE))
-                if type_ in _SIZED_TYPES and (parameters := field.table(_TYPE)):
-                    spend(parameters.vector(1, _SIZED_TYPES[type_])[1] * _SIZED_TYPES[type_])
-        return Survey(types, uses)
+                if field.vector(_CHILDREN, 4)[1]:
+                    pending.append((field, _CHILDREN))
+        return Survey(set(types), uses)
 
     def extended_message(self, metadata: Mapping[str, str]) -> bytes:
         """The flatbuffer of a schema message: this schema, its custom metadata extended by `metadata`.
@@ -149,11 +150,16 @@ class SchemaSource:
 
     def _kept(self, replaced: set[bytes]) -> list[int]:
         """Where the key-value pairs are that stay."""
-        kept = [pair for pair in self._metadata if pair.key not in replaced]
+        kept: list[int] = []
+        taken = set(replaced)
+        for pair, key, _ in Allowance(self._schema.data).key_values(self._schema, _METADATA):
+            if bytes(key) not in replaced:
+                kept.append(pair.at)
+                taken.add(bytes(key))
         if self._in_footer:
-            taken = replaced | {pair.key for pair in kept}
-            kept += [pair for pair in self._holder_metadata if pair.key not in taken]
-        return [pair.at for pair in kept]
+            pairs = Allowance(self._holder.data).key_values(self._holder, _HOLDER_METADATA)
+            kept += [pair.at for pair, key, _ in pairs if bytes(key) not in taken]
+        return kept
 
     def _head(self, size: int) -> bytes:
         """Root, vtables, Message and Schema, to stand `size` bytes before the original."""

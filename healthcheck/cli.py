@@ -61,7 +61,13 @@ examples:
     "alerts": "examples:\n  scan-bridge-health alerts\n  scan-bridge-health alerts --history 20\n",
     "check-config": "examples:\n  scan-bridge-health check-config --config ./config.toml\n",
     "serve": "examples:\n  scan-bridge-health serve              # as the systemd unit does\n",
-    "dashboard": "examples:\n  scan-bridge-health dashboard\n",
+    "dashboard": """\
+A page for the browser: read-only, without a login, on this machine's loopback only. Nothing needs Prefect.
+
+examples:
+  scan-bridge-health dashboard                        # then open http://127.0.0.1:9478/
+  ssh -L 9478:127.0.0.1:9478 HOST                     # the same page, seen from your own machine
+""",
 }
 
 
@@ -134,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
 
     add("check-config", "validate the whole configuration and print section health").set_defaults(command=_check_config)
     add("serve", "serve the Prefect deployment until stopped").set_defaults(command=_serve)
-    add("dashboard", "show the dashboard").set_defaults(command=_dashboard)
+    add("dashboard", "serve the dashboard, a page for the browser, until stopped").set_defaults(command=_dashboard)
     return top
 
 
@@ -209,11 +215,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _dashboard(arguments: argparse.Namespace) -> int:
-    try:
-        from healthcheck import dashboard  # type: ignore[attr-defined]
-    except ImportError:
-        return _refuse("this installation has no dashboard", FAILED)
-    return int(dashboard.run(arguments.config))
+    from healthcheck.dashboard import run
+
+    return run(arguments.config)
 
 
 def _missing(error: ModuleNotFoundError, package: str, words: str) -> int:

@@ -123,7 +123,8 @@ class Server(ThreadingHTTPServer):
             name, _ = parts.hostname, parts.port
         except ValueError:
             return False
-        return name is not None and parts.netloc == host and (is_loopback(name) or name in self._hosts)
+        is_plain = parts.netloc == host and "@" not in host
+        return name is not None and is_plain and (is_loopback(name) or name in self._hosts)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away is no event; a defect of ours is one."""

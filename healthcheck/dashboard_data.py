@@ -20,7 +20,7 @@ from healthcheck.state import State
 from healthcheck.words import duration, foreign
 
 NO_CHECK_S = 180.0  # a check is due every minute; the timer steps in after three
-REPORT_OLD_S = 30.0  # a look is due every ten seconds
+REPORT_OLD_S = 30.0  # a look is due every five seconds
 PAST_ALERTS = 5
 MOST_LINE = 600  # characters of a journal line
 
@@ -45,7 +45,7 @@ def document(
         "restarts": _restarts(seen, status),
         "memory_mb": _memory_mb(seen),
         "findings": [_finding(finding) for finding in seen.report.value.findings] if seen.report.value else [],
-        "checked_at": _iso(seen.report.at),
+        "judged": {"at": _iso(seen.report.at), "known": _is_judged(seen, now)},
         "alerts": [_alert(alert) for alert in _standing(seen.state.value)],
         "past": [_alert(alert) for alert in _past(seen.state.value)],
         "mute": _mute(seen.report.value, now),
@@ -62,10 +62,10 @@ def document(
 def verdict(seen: Seen, started_at: datetime, now: datetime) -> Document:
     """How it stands. Without a fresh judgement, or without the cluster it was made with: unknown, and since when."""
     report = seen.report.value
-    if report is None or seen.report.at is None or seen.verdict is None:
-        return _unknown(f"nothing is judged yet: {seen.report.problem or 'the first look is under way'}", started_at)
-    if seen.report.problem or (now - seen.report.at).total_seconds() > REPORT_OLD_S:
-        return _unknown(seen.report.problem or "the last judgement is too old", seen.report.at)
+    if report is None or seen.verdict is None:
+        return _unknown(f"nothing is judged yet: {seen.report.problem}", started_at)
+    if not _is_judged(seen, now):
+        return _unknown(seen.report.problem or "the last judgement is too old", seen.report.at or started_at)
     reached = value_of(report.snapshot.hazelcast)
     if seen.in_map.problem and reached is not None and reached.reachable:
         return _unknown(f"Hazelcast does not answer: {seen.in_map.problem}", seen.in_map.at or started_at)
@@ -95,6 +95,11 @@ def sources(seen: Seen, config: HealthConfig, started_at: datetime, now: datetim
     return found
 
 
+def _is_judged(seen: Seen, now: datetime) -> bool:
+    at = seen.report.at
+    return seen.report.problem is None and at is not None and (now - at).total_seconds() <= REPORT_OLD_S
+
+
 def _unknown(words: str, since: datetime) -> Document:
     return {"severity": Severity.UNKNOWN, "since": iso_utc(since), "exact": True, "words": foreign(words)}
 
@@ -107,7 +112,7 @@ def _leading(report: Report) -> str:
     if first is None:
         return "No rule could be judged."
     more = f" And {len(worst) - 1} more." if len(worst) > 1 else ""
-    return f"{first.title}: {first.words}.{more}"
+    return f"{first.title}: {first.words.rstrip('.')}.{more}"
 
 
 def _source(name: str, heard: Heard[Any], started_at: datetime, what: str) -> Document:

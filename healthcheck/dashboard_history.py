@@ -25,16 +25,14 @@ class History:
 
     def __init__(self) -> None:
         self._steps: deque[Step] = deque(maxlen=KEPT_S // STEP_S)
-        self._sequence: tuple[str, int] | None = None
+        self._scan: str | None = None
 
-    def add(
-        self, now_s: float, age_s: float | None, scan: tuple[str, int, float] | None, per_min: float | None
-    ) -> None:
+    def add(self, now_s: float, age_s: float | None, scan: tuple[str, float] | None, per_min: float | None) -> None:
         """Take in one look.
 
         Args:
             now_s: seconds since the epoch. After the clock was stepped back, nothing is added until it has caught up.
-            scan: the last published scan, as bridge, sequence and lag in ms; its lag counts when it is first seen.
+            scan: the last published scan, by any name of its own, and its lag in ms, which counts once.
         """
         start_s = int(now_s // STEP_S * STEP_S)
         if self._steps and start_s < self._steps[-1].start_s:
@@ -46,10 +44,10 @@ class History:
         step = self._steps[-1]
         step.age_s = _highest(step.age_s, age_s)
         step.per_min = per_min
-        if scan is not None and scan[:2] != self._sequence:
-            if self._sequence is not None:  # the first one seen may be old
-                step.lag_ms = _highest(step.lag_ms, scan[2])
-            self._sequence = scan[:2]
+        if scan is not None and scan[0] != self._scan:
+            if self._scan is not None:  # the first one seen may be old
+                step.lag_ms = _highest(step.lag_ms, scan[1])
+            self._scan = scan[0]
 
     def document(self) -> dict[str, Any]:
         """As the page reads it: parallel lists with a place for every step; what was not looked at is null."""

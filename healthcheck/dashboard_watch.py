@@ -1,4 +1,4 @@
-"""Keeps looking, for the dashboard: at the map every second, at everything else as a check does, every ten.
+"""Keeps looking, for the dashboard: at the map every second, at everything else as a check does, every five.
 
 Looks only: it sends nothing, restarts nothing and writes nothing. Each source keeps its last answer and when that was,
 so that the page can say since when something is not known.
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 CLIENT_NAME = "scan-bridge-dashboard"
 POLL_S = 1.0
-LOOK_S = 10.0
+LOOK_S = 5.0
 MOST_PAUSE_S = 5.0  # between attempts to connect
 JOURNAL_LINES = 20
 COMMAND_S = 5.0
@@ -119,7 +119,7 @@ class Watch:
             self._history.add(
                 now.timestamp(),
                 scan_age_s(in_map.entry, now),
-                (status.instance, published.sequence, published.lag_ms) if status and published else None,
+                (f"{status.instance} {published.published_at}", published.lag_ms) if status and published else None,
                 status.files_per_min_1m if status else None,
             )
         if was_away:

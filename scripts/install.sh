@@ -5,6 +5,10 @@
 # complete and has accepted the config before anything running is touched, the switch is one rename, and the version
 # before stays there to go back to. Never overwrites a config, never deletes one unless PURGE=1.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=install-release.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/install-release.sh"
 umask 022
 
 usage() {
@@ -27,7 +31,6 @@ EOF
 }
 
 say() { printf '%s\n' "$*"; }
-die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 
 settle_paths() {
     SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -56,11 +59,16 @@ settle_paths() {
     case $PREFIX in /*) ;; *) die "PREFIX=$PREFIX: must be an absolute path" ;; esac
     case $PREFIX$DESTDIR in *[[:space:]\|\&\\%]*) die "PREFIX and DESTDIR must not contain spaces or any of | & \\ %" ;; esac
     PREFIX=${PREFIX%/}
+    [ -n "$PREFIX" ] || die "PREFIX=/: must be a folder of its own"
+    [ -z "$DESTDIR" ] || [ "$ACTION" = install ] || die "DESTDIR goes with install only"
     RELEASES=$PREFIX.releases
     CONFIG=$CONFIG_DIR/config.toml
     UNIT=dolphin-scan-bridge.service
-    if [ -e "$DESTDIR$PREFIX" ] && [ ! -L "$DESTDIR$PREFIX" ] && [ -z "$DESTDIR" ]; then
-        die "$PREFIX exists and was not made by this script; move it away, or choose another PREFIX="
+    if [ -z "$DESTDIR" ] && [ -e "$PREFIX" ]; then
+        case $(readlink "$PREFIX") in
+            "$RELEASES"/*) ;;
+            *) die "$PREFIX exists and was not made by this script; move it away, or choose another PREFIX=" ;;
+        esac
     fi
     LIVE=no
     if [ -z "$DESTDIR" ] && "${SYSTEMCTL[@]}" show-environment >/dev/null 2>&1; then LIVE=yes; fi
@@ -74,67 +82,6 @@ settle_paths() {
         PREFECT=yes
         [ ! -e "$PREFIX/bin/python" ] || "$PREFIX/bin/python" -c 'import prefect' 2>/dev/null || PREFECT=no
     fi
-}
-
-check_python() {
-    PYTHON=${PYTHON:-python3}
-    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-        die "$PYTHON is missing or older than 3.11; give another with PYTHON="
-    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || die "$PYTHON cannot make a venv; run: apt-get install python3-venv"
-}
-
-# What a release is made of, in a few letters: the same sources and options make the same release.
-release_name() {
-    local version hash
-    version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$SOURCE/pyproject.toml")
-    hash=$(cd "$SOURCE" && find bridge healthcheck systemd docs/config.example.toml scripts/*.sh pyproject.toml -type f ! -name '*.pyc' -print0 |
-        LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(echo "$PREFIX $SERVICE_USER $PREFECT $("$PYTHON" -V)") | sha256sum)
-    echo "$version-${hash:0:12}"
-}
-
-# Build release $1 (a path) completely, or leave nothing behind.
-build_release() {
-    local release=$1 sources extra=
-    [ "$PREFECT" = no ] || extra='[prefect]'
-    say "building $release (a minute or two)"
-    sources=$(mktemp -d)
-    # shellcheck disable=SC2064  # the values of now are meant
-    trap "rm -rf '$sources' '$release'" EXIT
-    # A copy, so that the build leaves nothing in the checkout.
-    tar -C "$SOURCE" --exclude=__pycache__ -cf - bridge healthcheck systemd docs pyproject.toml README.md LICENSE |
-        tar -xf - -C "$sources" --no-same-owner
-    mkdir -p "${release%/*}"
-    "$PYTHON" -m venv "$release"
-    "$release/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$sources$extra" >&2 ||
-        die "the new version could not be built; what was installed before is untouched"
-    install -m 755 "$SOURCE/scripts/scan_bridge_restart.sh" "$release/bin/"
-    render "$sources" "$release/share/scan-bridge"
-    if [ -n "$DESTDIR" ]; then
-        # The scripts name the Python they were made with: it will be elsewhere.
-        grep -rlI --null -F "$DESTDIR" "$release/bin" "$release/pyvenv.cfg" | xargs -0 -r sed -i "s|$DESTDIR||g"
-    fi
-    # Some packages carry files for newer Pythons, which do not compile.
-    "$release/bin/python" -m compileall -q -f -j 0 -s "$DESTDIR" -p / "$release/lib" >/dev/null || true
-    rm -rf "$sources"
-    trap - EXIT
-}
-
-# The units and other files of the sources $1, with this installation's paths and users, into $2.
-render() {
-    local sources=$1 share=$2
-    mkdir -p "$share/units"
-    cp "$sources/docs/config.example.toml" "$share/"
-    if [ "$SCOPE" = user ]; then
-        cp "$sources"/systemd/user/* "$sources/systemd/dolphin-scan-bridge-retry@.timer" "$share/units/"
-        sed -i "s|%h/.local/opt/scan-bridge|$PREFIX|g" "$share"/units/*
-        return
-    fi
-    cp "$sources"/systemd/*.service "$sources"/systemd/*.timer "$share/units/"
-    cp -r "$sources/systemd/dropins" "$share/"
-    cp "$sources/systemd/sysusers.conf" "$sources/systemd/polkit.rules" "$share/"
-    sed -i -e "s|/opt/scan-bridge|$PREFIX|g" -e "s/^User=dolphin$/User=$SERVICE_USER/" \
-        -e "s/^Group=dolphin$/Group=$SERVICE_GROUP/" \
-        -e "s/^SupplementaryGroups=dolphin /SupplementaryGroups=$SERVICE_GROUP /" "$share"/units/*
 }
 
 # Put a file where it belongs, and say so if it changed.
@@ -177,30 +124,56 @@ accepts_config() {
 
 # Make release $1 the one in use: one rename, then its units.
 activate() {
-    local release=$1 share=$1/share/scan-bridge link file
-    link=$(mktemp -u "$DESTDIR$PREFIX.XXXXXX")
-    ln -s "${release#"$DESTDIR"}" "$link"
-    mv -T "$link" "$DESTDIR$PREFIX"
-    for file in "$share"/units/*; do put 644 "$file" "$UNIT_DIR/${file##*/}"; done
-    if [ "$SCOPE" = system ]; then
-        install -d -m 755 "$DESTDIR$POLKIT_DIR"
-        put 644 "$share/polkit.rules" "$POLKIT_DIR/50-scan-bridge.rules"
-    fi
-    install -d "$DESTDIR$BIN_DIR"
-    for file in scan-bridge scan-bridge-health; do
-        [ "$(readlink "$DESTDIR$BIN_DIR/$file")" = "$PREFIX/bin/$file" ] || ln -sfn "$PREFIX/bin/$file" "$DESTDIR$BIN_DIR/$file"
-    done
+    local link
+    link=$(mktemp -u "$PREFIX.XXXXXX")
+    ln -s "$1" "$link"
+    mv -T "$link" "$PREFIX"
+    put_files "$1"
     [ "$LIVE" = no ] || "${SYSTEMCTL[@]}" daemon-reload
 }
 
-# Which of our units are meant to run now: all that are not plainly stopped.
-units_in_use() {
+# What belongs to release $1 but lies outside it.
+put_files() {
+    local share=$1/share/scan-bridge file
+    for file in "$share"/units/*; do put 644 "$file" "$UNIT_DIR/${file##*/}"; done
+    [ "$SCOPE" = user ] || put 644 "$share/polkit.rules" "$POLKIT_DIR/50-scan-bridge.rules"
+    install -d "$DESTDIR$BIN_DIR"
+    for file in scan-bridge scan-bridge-health; do ln -sfn "$PREFIX/bin/$file" "$DESTDIR$BIN_DIR/$file"; done
+}
+
+# Stop and remove the units that release $1 had and release $2 has not.
+drop_units() {
     local unit
+    for unit in "$1"/share/scan-bridge/units/*; do
+        unit=${unit##*/}
+        if [ ! -e "$2/share/scan-bridge/units/$unit" ]; then drop_unit "$unit"; fi
+    done
+}
+
+drop_unit() {
+    if [ "$LIVE" = yes ]; then
+        case $1 in
+            *@*) "${SYSTEMCTL[@]}" stop "${1/@/@*}" 2>/dev/null || true ;;
+            *) "${SYSTEMCTL[@]}" disable --now "$1" 2>/dev/null || true ;;
+        esac
+        "${SYSTEMCTL[@]}" reset-failed "${1/@/@*}" 2>/dev/null || true
+    fi
+    rm -f "$UNIT_DIR/$1"
+}
+
+# Our units that are up or coming up; with $1 = failed, those that have failed.
+units_in_use() {
+    local unit state
     [ "$LIVE" = yes ] || return 0
     for unit in "$RELEASE"/share/scan-bridge/units/*.service; do
         unit=${unit##*/}
         case $unit in *@*) continue ;; esac
-        case $("${SYSTEMCTL[@]}" show "$unit" --property=ActiveState --value) in inactive | '') ;; *) echo "$unit" ;; esac
+        state=$("${SYSTEMCTL[@]}" show "$unit" --property=ActiveState --value)
+        case ${1:-}:$state in
+            failed:failed) echo "$unit" ;;
+            :inactive | :failed | failed:* | :) ;;
+            *) echo "$unit" ;;
+        esac
     done
 }
 
@@ -230,7 +203,8 @@ do_install() {
         build_release "$release"
         make_users "$release"
         make_config "$release"
-        install_packaged "$release"
+        put_files "$release"
+        say "staged under $DESTDIR; on the target run: systemd-sysusers && systemctl daemon-reload"
         return
     fi
     release=$RELEASES/$(release_name)
@@ -254,36 +228,33 @@ do_install() {
     else
         switch "$previous" "$release"
     fi
-    say_next "$previous"
+    say_next
 }
 
 # From release $1 (may be empty) to $2; back again if what was running does not come up.
 switch() {
-    local previous=$1 release=$2 in_use old
+    local previous=$1 release=$2 in_use failed old
     RELEASE=$release
     mapfile -t in_use < <(units_in_use)
+    mapfile -t failed < <(units_in_use failed)
     activate "$release"
     if ! restart "${in_use[@]}"; then
         [ -n "$previous" ] || die "the service does not start; see: ${SYSTEMCTL[*]} status $UNIT"
         activate "$previous"
-        rm -rf "$release"
-        restart "${in_use[@]}" || die "the new version does not start, and ${previous##*/} does not any more; see: ${SYSTEMCTL[*]} status $UNIT"
+        [ "$ACTION" = rollback ] || rm -rf "$release"
+        restart "${in_use[@]}" || die "neither ${release##*/} nor ${previous##*/} starts; see: ${SYSTEMCTL[*]} status $UNIT"
         die "the new version does not start (see: journalctl ${SYSTEMCTL[1]:-} -u $UNIT); ${previous##*/} is running again"
     fi
-    [ -z "$previous" ] || ln -sfnT "$previous" "$RELEASES/previous"
+    # What had failed before cannot speak against the new version.
+    restart "${failed[@]}" || say "${failed[*]}: still failing"
+    if [ -n "$previous" ]; then
+        drop_units "$previous" "$release"
+        ln -sfnT "$previous" "$RELEASES/previous"
+    fi
     for old in "$RELEASES"/*; do
         case $old in "$release" | "$previous" | "$RELEASES/previous") ;; *) rm -rf "$old" ;; esac
     done
     say "$PREFIX is now ${release##*/}"
-}
-
-install_packaged() {
-    local share=$1/share/scan-bridge file
-    for file in "$share"/units/*; do put 644 "$file" "$UNIT_DIR/${file##*/}"; done
-    put 644 "$share/polkit.rules" "$POLKIT_DIR/50-scan-bridge.rules"
-    install -d "$DESTDIR$BIN_DIR"
-    for file in scan-bridge scan-bridge-health; do ln -sfn "$PREFIX/bin/$file" "$DESTDIR$BIN_DIR/$file"; done
-    say "staged under $DESTDIR; on the target run: systemd-sysusers && systemctl daemon-reload"
 }
 
 say_next() {
@@ -322,16 +293,7 @@ do_uninstall() {
     if [ ${#units[@]} = 0 ] && [ ! -e "$UNIT_DIR/$UNIT" ]; then
         say "nothing is installed at $PREFIX"
     fi
-    for unit in "${units[@]}"; do
-        if [ "$LIVE" = yes ]; then
-            case $unit in
-                *@*) "${SYSTEMCTL[@]}" stop "${unit/@/@*}" 2>/dev/null || true ;;
-                *) "${SYSTEMCTL[@]}" disable --now "$unit" 2>/dev/null || true ;;
-            esac
-            "${SYSTEMCTL[@]}" reset-failed "${unit/@/@*}" 2>/dev/null || true
-        fi
-        rm -f "$UNIT_DIR/$unit"
-    done
+    for unit in "${units[@]}"; do drop_unit "$unit"; done
     rm -f "$BIN_DIR/scan-bridge" "$BIN_DIR/scan-bridge-health" "$PREFIX"
     rm -rf "$RELEASES" "$PREFIX.lock"
     [ "$SCOPE" = user ] || rm -f "$POLKIT_DIR/50-scan-bridge.rules" "$SYSUSERS_DIR/scan-bridge.conf"
@@ -351,7 +313,8 @@ purge() {
         say "removed $CONFIG_DIR and the state"
         return
     fi
-    rm -rf "$CONFIG_DIR" /var/lib/scan-bridge /var/lib/scan-bridge-healthcheck /etc/systemd/system/dolphin-scan-bridge*.d
+    rm -rf "$CONFIG_DIR" /var/lib/scan-bridge{,-healthcheck,-prefect} /var/lib/private/scan-bridge-prefect \
+        /etc/systemd/system/dolphin-scan-bridge*.d
     for user in dolphin dolphin-healthcheck; do
         ! getent passwd "$user" >/dev/null || userdel "$user"
     done

@@ -145,7 +145,7 @@ function showTime() {
     mark("age", "stale");
   } else if (!scan.known) {
     set("age", "unknown");
-    set("age-note", `since ${clock(scan.seen_at)}; it was the last one seen`);
+    set("age-note", `since ${clock(scan.seen_at)}; last seen:`);
     mark("age", "stale");
   } else {
     const age = scan.age_s + passed;
@@ -186,7 +186,11 @@ function show() {
   part("plots", [state.history, state.limits, innerWidth], showPlots);
   part("alerts", [state.alerts, source("Health check")], showAlerts);
   part("findings", state.findings, showFindings);
-  set("findings-note", state.checked_at ? `Judged by this page at ${clock(state.checked_at)} with the same rules; it sends and restarts nothing.` : "Not judged yet.");
+  const { judged } = state;
+  $("findings").classList.toggle("old", !judged.known);
+  set("findings-note", !judged.at ? "Not judged yet." : judged.known
+    ? `Judged by this page at ${clock(judged.at)} with the health check's rules; it sends and restarts nothing.`
+    : `Unknown since ${clock(judged.at)}; this was the last judgement.`);
   part("sources", state.sources, showSources);
   part("prefect", state.prefect, showPrefect);
   part("past", state.past, showPast);
@@ -204,15 +208,19 @@ function showFigures() {
   set("scan-more", scan ? `no. ${number(scan.sequence, 0)}, ${number(scan.bytes / 1000, 1)} kB${scan.rows === null ? "" : `, ${number(scan.rows, 0)} rows`}, by ${scan.bridge}` : "–");
   const [warning, critical] = state.limits.lag_ms;
   set("lag", lag && known ? milliseconds(lag.last_ms) : "unknown");
-  set("lag-more", lag && lag.p50_ms !== null ? `5 min: half within ${milliseconds(lag.p50_ms)}, 99 % within ${milliseconds(lag.p99_ms)}` : "nothing published in 5 min");
+  const was = known ? "" : "was: ";
+  set("lag-more", lag && lag.p50_ms !== null ? `${was}5 min: half within ${milliseconds(lag.p50_ms)}, 99\u00a0% within ${milliseconds(lag.p99_ms)}` : "nothing published in 5 min");
   mark("lag", !lag || !known ? "stale" : critical !== null && lag.last_ms > critical ? "over" : warning !== null && lag.last_ms > warning ? "near" : "");
   set("rate", rate && known ? number(rate.m1, 1) : "unknown");
-  set("rate-more", rate ? `${number(rate.m5, 1)} over 5 min; ${number(counters.skipped, 0)} skipped, ${number(counters.bad, 0)} bad` : "–");
+  set("rate-more", rate ? `${was}${number(rate.m5, 1)} over 5 min; ${number(counters.skipped, 0)}\u00a0skipped, ${number(counters.bad, 0)}\u00a0bad` : "–");
   mark("rate", rate && known ? "" : "stale");
-  const bySystemd = restarts.by_systemd === null ? "" : `${restarts.by_systemd} restarts by systemd; `;
-  const byCheck = restarts.by_check === null ? "restarts by the check unknown" : `${restarts.by_check.length} lately by the check${restarts.exhausted ? ", budget used up" : ""}`;
-  const memory = state.memory_mb === null ? "" : `; ${number(state.memory_mb, 0)} MB`;
-  set("restarts", bySystemd + byCheck + memory);
+  const count = (n, by) => `${n === 0 ? "no restart" : n === 1 ? "1 restart" : `${n} restarts`} by ${by}`;
+  const parts = [];
+  if (restarts.by_systemd !== null) parts.push(count(restarts.by_systemd, "systemd"));
+  parts.push(restarts.by_check === null ? "restarts by the check unknown" : count(restarts.by_check.length, "the check"));
+  if (restarts.exhausted) parts.push("no more are tried");
+  if (state.memory_mb !== null) parts.push(`${number(state.memory_mb, 0)}\u00a0MB`);
+  set("restarts", parts.join("; "));
 }
 
 function showMute(mute) {

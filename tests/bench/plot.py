@@ -29,6 +29,7 @@ def draw(results: list[Lags], path: Path, caption: str) -> None:
     for row, rate in zip(axes, rates, strict=True):
         for axis, size in zip(row, sizes, strict=True):
             panel = [result for result in results if (result.size, result.rate_hz) == (size, rate)]
+            axis.set_visible(bool(panel))
             _violins(axis, panel)
             axis.set_title(f"{size_text(size)}, {rate_text(rate)}", fontsize=10)
         row[0].set_ylabel("lag in ms")
@@ -48,7 +49,9 @@ def _violins(axis: Any, panel: list[Lags]) -> None:
         p50, p99 = (quantile(result.lags_ms, share) for share in (0.5, 0.99))
         axis.plot([at - 0.3, at + 0.3], [log10(p50)] * 2, color="black", linewidth=1.2)
         axis.plot([at], [log10(p99)], ".", color="black")
-        axis.annotate(f"{p50:.3g}", (at, log10(p50)), fontsize=7, ha="center", va="bottom")
+        axis.annotate(
+            f"{p50:.3g}" if p50 < 100 else f"{p50:.0f}", (at, log10(p50)), fontsize=7, ha="center", va="bottom"
+        )
     ticks = range(-1, 5)
     axis.set_yticks(list(ticks), [f"{10.0**tick:g}" for tick in ticks])
     axis.set_xticks(range(len(panel)), [result.process for result in panel], fontsize=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import httpx
@@ -11,6 +12,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWe
 from prefect.blocks.system import Secret
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_server import Webhook
+from pydantic import SecretStr
 
 from healthcheck.blocks import BlockNotifier
 from healthcheck.config import Alerts, Health
@@ -82,14 +84,35 @@ def test_a_service_that_answers_with_an_error_is_not_delivered(webhook: Webhook,
 
 @SHIPPED_KINDS
 def test_a_failure_never_shows_an_address_or_a_token(
-    webhook: Webhook, make: MakeBlock, capfd: pytest.CaptureFixture[str]
+    webhook: Webhook, make: MakeBlock, caplog: pytest.LogCaptureFixture
 ) -> None:
     webhook.status = 403
-    with pytest.raises(NotDelivered, match="403") as failure:
-        send(make(webhook, "leaky"))
-    shown = "".join([str(failure.value), *capfd.readouterr()])
+    block = make(webhook, "leaky")
+    with caplog.at_level(logging.DEBUG, "apprise"), pytest.raises(NotDelivered, match="403") as failure:
+        send(block)
+    from_apprise = [record.getMessage() for record in caplog.records if record.name.startswith("apprise")]
+    shown = "\n".join([str(failure.value), *from_apprise])
     assert TOKEN not in shown
     assert webhook.address not in shown
+
+
+class Telltale(NotificationBlock):
+    """A block that tells all it knows when it fails."""
+
+    token: SecretStr
+    address: str
+
+    def notify(self, body: str, subject: str | None = None) -> None:
+        raise OSError(f"{self.token.get_secret_value()} was refused by {self.address}")
+
+
+@pytest.mark.parametrize("address", ["https://example.com/services/path", "example.com"])
+def test_what_a_block_tells_of_its_secrets_is_not_passed_on(address: str) -> None:
+    Telltale(token=TOKEN, address=address).save("telltale", overwrite=True)
+    with pytest.raises(NotDelivered) as failure:
+        send("telltale/telltale")
+    shown = address if address == "example.com" else "…"
+    assert str(failure.value) == f"OSError: … was refused by {shown}"
 
 
 @EVERY_KIND

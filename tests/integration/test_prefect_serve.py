@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -84,9 +83,9 @@ class Serve:
 
     def close(self) -> None:
         """Kill it and all it started."""
-        with contextlib.suppress(ProcessLookupError):
+        if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            self.process.wait()
         self._log.close()
 
     def _status(self) -> str:
@@ -100,13 +99,13 @@ class Serve:
 NewServe = Callable[[str | None], Serve]
 
 
-@pytest.fixture
-def new_serve(tmp_path: Path) -> Iterator[NewServe]:
+@pytest.fixture(scope="module")
+def new_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewServe]:
     """Starts one that is told of this server."""
     made: list[Serve] = []
 
     def new(api_url: str | None) -> Serve:
-        made.append(Serve(tmp_path / f"serve-{len(made)}", api_url))
+        made.append(Serve(tmp_path_factory.mktemp("serve") / "serve", api_url))
         return made[-1]
 
     yield new
@@ -114,13 +113,20 @@ def new_serve(tmp_path: Path) -> Iterator[NewServe]:
         serve.close()
 
 
+@pytest.fixture(scope="module")
+def serving(prefect_server: PrefectServer, new_serve: NewServe) -> Iterator[Serve]:
+    """One that serves the shared server."""
+    serve = new_serve(prefect_server.api_url)
+    serve.wait_status(f"serving {NAME}")
+    yield serve
+    serve.close()
+
+
 @pytest.fixture
 def api(prefect: PrefectServer) -> Iterator[SyncPrefectClient]:
-    """A client of the shared server, on which there is no deployment yet."""
+    """A client of the shared server."""
     with get_client(sync_client=True) as client:
         yield client
-        for deployment in client.read_deployments():
-            client.delete_deployment(deployment.id)
 
 
 def run_now(client: SyncPrefectClient) -> UUID:
@@ -138,19 +144,24 @@ def ended(client: SyncPrefectClient, *ids: UUID) -> list[FlowRun]:
     return eventually(all_ended, START_S, "a run has not ended")
 
 
-def test_the_deployment_is_made_and_its_runs_are_carried_out(api: SyncPrefectClient, new_serve: NewServe) -> None:
-    serve = new_serve(str(api.api_url))
-    serve.wait_status(f"serving {NAME}")
-    assert "READY=1" in serve.notified
+def test_the_deployment_is_made_and_its_runs_are_carried_out(api: SyncPrefectClient, serving: Serve) -> None:
     deployment = api.read_deployment_by_name(NAME)
     assert [schedule.schedule.interval for schedule in deployment.schedules] == [timedelta(seconds=60)]
     assert len(api.read_automations()) == 2
     run = ended(api, run_now(api))[0]
     assert (run.state_type, run.state_name) == (StateType.FAILED, "Critical: hazelcast (Hazelcast away)")
-    assert "Traceback" not in serve.log()
-    serve.wait_ping()
-    assert serve.terminate() == 0
-    assert serve.notified[-1] == "STOPPING=1"
+    assert "Traceback" not in serving.log()
+    assert "READY=1" in serving.notified
+    serving.wait_ping()
+
+
+def test_a_deployment_that_was_deleted_is_made_anew(api: SyncPrefectClient, serving: Serve) -> None:
+    first = api.read_deployment_by_name(NAME).id
+    api.delete_deployment(first)
+    second = eventually(lambda: next(iter(api.read_deployments()), None), START_S, "there is no deployment")
+    assert second.id != first
+    ended(api, run_now(api))
+    serving.close()
 
 
 def test_of_sixty_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefectClient, new_serve: NewServe) -> None:
@@ -158,18 +169,11 @@ def test_of_sixty_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefe
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
     due = [Scheduled(scheduled_time=hour_ago + timedelta(minutes=minute)) for minute in range(60)]
     late = [api.create_flow_run_from_deployment(deployment, state=state).id for state in due]
-    new_serve(str(api.api_url))
+    serve = new_serve(str(api.api_url))
     names = sorted(run.state_name or "" for run in ended(api, *late))
     assert names == ["Critical: hazelcast (Hazelcast away)", *["Skipped"] * 59]
-
-
-def test_a_deployment_that_was_deleted_is_made_anew(api: SyncPrefectClient, new_serve: NewServe) -> None:
-    new_serve(str(api.api_url)).wait_status("serving")
-    first = api.read_deployment_by_name(NAME).id
-    api.delete_deployment(first)
-    second = eventually(lambda: next(iter(api.read_deployments()), None), START_S, "there is no deployment")
-    assert second.id != first
-    ended(api, run_now(api))
+    assert serve.terminate() == 0
+    assert serve.notified[-1] == "STOPPING=1"
 
 
 def test_the_server_may_be_away_at_the_start_and_later(
@@ -190,13 +194,10 @@ def test_the_server_may_be_away_at_the_start_and_later(
     ended(api, run_now(api))
     relay.shut()
     assert serve.log().count("the Prefect server does not answer") == 2, "said once for each outage"
-
-
-def test_sigterm_ends_it_while_the_server_is_away(new_serve: NewServe) -> None:
-    serve = new_serve("http://127.0.0.1:9/api")
-    serve.wait_status("waiting for the Prefect server")
     assert serve.terminate() == 0
 
 
 def test_without_a_server_set_the_local_one_is_waited_for(new_serve: NewServe) -> None:
-    new_serve(None).wait_status("http://127.0.0.1:4200/api")
+    serve = new_serve(None)
+    serve.wait_status("http://127.0.0.1:4200/api")
+    assert serve.terminate() == 0

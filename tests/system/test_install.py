@@ -14,6 +14,7 @@ from service import CONFIG, UNIT, Bridge
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
 COPY = "/root/scan-bridge"
+UNIT_DIR = "/usr/local/lib/systemd/system"
 TOUCHED = ("/opt", "/etc", "/usr/local", "/usr/lib/systemd")
 
 
@@ -81,7 +82,15 @@ def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(running:
     machine = running.machine
     config, old, pid = machine.read(CONFIG), release(machine), running.pid
     machine.run("sed", "-i", 's/^version = .*/version = "1.0.99"/', f"{COPY}/pyproject.toml")
+    # A unit that the new version no longer has.
+    for place in (f"{old}/share/scan-bridge/units", UNIT_DIR):
+        machine.write(f"{place}/dolphin-scan-bridge-bygone.service", "[Service]\nExecStart=/bin/sleep 1000\n")
+    machine.run("systemctl", "start", "dolphin-scan-bridge-bygone")
     output = make(machine, "upgrade", source=COPY)
+    assert machine.show("dolphin-scan-bridge-bygone", "LoadState", "ActiveState") == {
+        "LoadState": "not-found",
+        "ActiveState": "inactive",
+    }
     assert "restarted dolphin-scan-bridge.service" in output
     assert machine.read(CONFIG) == config
     assert machine.run("scan-bridge", "--version").stdout.strip() == "scan-bridge 1.0.99"

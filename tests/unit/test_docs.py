@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from healthcheck.rule_config import Rules
+
+RULES = Rules()
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 EXAMPLES = DOCS / "examples"
@@ -57,6 +61,31 @@ def test_the_lock_file_leaves_the_choice_of_the_registry_to_the_reader() -> None
 
     assert all("resolved" not in package for package in locked["packages"].values())
     assert all("integrity" in package for name, package in locked["packages"].items() if name)
+
+
+@pytest.mark.parametrize(
+    ("alert", "limits"),
+    [
+        ("ScanBridgeDataOld", (RULES.stale_data.warning_s, RULES.stale_data.critical_s)),
+        ("ScanBridgeProducerStopped", (RULES.stale_data.critical_s,)),
+        ("ScanBridgeStuck", (RULES.stale_data.critical_s,)),
+        ("ScanBridgeLagHigh", (RULES.high_lag.warning_s,)),
+        ("ScanBridgeMemoryHigh", (RULES.memory.warning_mb, RULES.memory.critical_mb)),
+        ("ScanBridgeMemoryCritical", (RULES.memory.critical_mb,)),
+        ("ScanBridgeCpuHigh", (RULES.cpu.warning_percent, RULES.cpu.critical_percent)),
+        ("ScanBridgeCpuCritical", (RULES.cpu.critical_percent,)),
+        ("ScanBridgeFewScans", (RULES.few_files.warning_under_per_min,)),
+        ("ScanBridgeNoScans", (RULES.few_files.critical_under_per_5min,)),
+    ],
+)
+def test_an_alert_rule_of_prometheus_has_the_limits_of_the_shipped_rule(alert: str, limits: tuple[float, ...]) -> None:
+    groups = yaml.safe_load((DOCS / "dashboard" / "alerts.yml").read_text())["groups"]
+    (rule,) = [rule for group in groups for rule in group["rules"] if rule.get("alert") == alert]
+
+    compared = re.findall(r"[<>]=? (\d+)(?:e6)?(?![\d])", rule["expr"])
+
+    for limit in limits:
+        assert f"{limit:g}" in compared
 
 
 def test_links_between_the_documents_lead_somewhere() -> None:

@@ -102,7 +102,7 @@ def test_a_rule_switched_off_has_no_verdict(checks: Checks) -> None:
 
 def test_a_mute_is_shown(checks: Checks) -> None:
     settings = checks.config()
-    mute.write(settings.health.state_dir, Mute(NOW + timedelta(hours=1), "maintenance", "operator"))
+    mute.write(settings.health.state_dir, Mute(NOW + timedelta(hours=1), "maintenance", "operator", NOW))
 
     checks.check(settings)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import struct
 import subprocess
 import sys
@@ -29,9 +28,7 @@ from arrow_craft import (
     Vector,
     a_field,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from test_ipc import ARRAYS, PROVENANCE, indices, scan, texts, words, written
+from arrow_samples import PROVENANCE, indices, scan, texts, written
 
 from bridge import ipc
 
@@ -168,8 +165,11 @@ TRAPS: dict[str, tuple[str, Callable[[], bytes]]] = {
         ),
     ),
     "a compressed buffer of 3 bytes": ("too short", lambda: craft.stream(ONE_INT, craft.batch(ints(b"abc", 1, ZSTD)))),
-    "a schema of 2^60 fields": (UNFOLDS, lambda: craft.stream(craft.schema([twins(60)]))),
-    "a schema of 2^60 fields in a file": (UNFOLDS, lambda: craft.file(craft.schema([twins(60)]), [], [])),
+    "a schema of 2^60 fields": ("more than 100000 fields", lambda: craft.stream(craft.schema([twins(60)]))),
+    "a schema of 2^60 fields in a file": (
+        "more than 100000 fields",
+        lambda: craft.file(craft.schema([twins(60)]), [], []),
+    ),
     "a schema 10,000 levels deep": ("not valid Arrow", lambda: craft.stream(craft.schema([nested(10_000)]))),
     "a schema deeper than pyarrow reads": ("not valid Arrow", lambda: craft.stream(craft.schema([nested(200)]))),
     "100 fields that share a long name": (UNFOLDS, lambda: many(a_field("n" * 2**19, INT, INT32))),
@@ -289,74 +289,3 @@ def test_string_views_are_not_checked_for_utf8_because_they_may_overlap_without_
     assert ipc.to_stream(content, PROVENANCE, LIMIT).rows == rows
     with pytest.raises(ipc.InvalidScan):
         ipc.to_stream(content.replace(view, struct.pack("<i4sii", 2**20, b"\xff" * 4, 0, 1), 1), PROVENANCE, LIMIT)
-
-
-# --- damage -------------------------------------------------------------------------------------------------------
-
-
-def _samples() -> list[bytes]:
-    every = pa.record_batch({name: make().slice(0, 1) for name, make in ARRAYS.items()})
-    samples = [
-        written([scan(), scan().slice(3)], format_, compression=compression)
-        for format_ in ("file", "stream")
-        for compression in (None, "lz4", "zstd")
-    ]
-    samples += [written([every], format_) for format_ in ("file", "stream")]
-    growing = [words("a", "b"), words("a", "b", "c")]
-    samples += [written(growing, format_, emit_dictionary_deltas=True) for format_ in ("file", "stream")]
-    samples.append(written(growing, "stream", use_legacy_format=True, metadata_version=pa.ipc.MetadataVersion.V4))
-    big = craft.schema([a_field("x", INT, INT32), a_field("s", UTF8)], big_endian=True)
-    text = [b"", struct.pack(">3i", 0, 1, 2), b"xy"]
-    samples.append(craft.stream(big, craft.batch(Batch(2, [(2, 0)] * 2, [b"", struct.pack(">2i", 1, 2), *text]))))
-    return samples
-
-
-SAMPLES = _samples()
-
-
-def assert_refused_or_valid(content: bytes) -> None:
-    try:
-        value = ipc.to_stream(content, PROVENANCE, LIMIT)
-    except ipc.InvalidScan:
-        return
-    table = pa.ipc.open_stream(pa.py_buffer(value.data)).read_all()
-    table.validate()
-    assert table.num_rows == value.rows
-    assert ipc.stream_metadata(value.data).items() >= PROVENANCE.items()
-
-
-@settings(max_examples=500)
-@given(sample=st.sampled_from(SAMPLES), seed=st.integers(0, 2**32), flips=st.integers(1, 8))
-def test_flipped_bits_are_refused_or_harmless(sample: bytes, seed: int, flips: int) -> None:
-    content, chance = bytearray(sample), random.Random(seed)
-    for _ in range(flips):
-        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-    assert_refused_or_valid(bytes(content))
-
-
-@settings(max_examples=500)
-@given(
-    sample=st.sampled_from(SAMPLES),
-    at=st.integers(0, 2**32),
-    number=st.integers(-(2**31), 2**31 - 1) | st.sampled_from([0, 1, -1, 8, 2**16, 2**31 - 1, -(2**31)]),
-)
-def test_numbers_written_over_are_refused_or_harmless(sample: bytes, at: int, number: int) -> None:
-    content = bytearray(sample)
-    struct.pack_into("<i", content, at % (len(content) // 4) * 4, number)
-    assert_refused_or_valid(bytes(content))
-
-
-@settings(max_examples=500)
-@given(sample=st.sampled_from(SAMPLES), other=st.sampled_from(SAMPLES), cuts=st.tuples(*[st.integers(0, 2**32)] * 3))
-def test_parts_cut_out_moved_or_mixed_are_refused_or_harmless(
-    sample: bytes, other: bytes, cuts: tuple[int, ...]
-) -> None:
-    a, b, c = (cut % (len(sample) + 1) // 8 * 8 for cut in cuts)
-    assert_refused_or_valid(sample[:a] + other[min(b, c) : max(b, c)] + sample[a:])
-    assert_refused_or_valid(sample[:a] + sample[b:])
-
-
-@given(st.binary(max_size=200), st.sampled_from([b"", b"ARROW1\0\0", craft.CONTINUATION + b"\x40\0\0\0"]))
-def test_random_bytes_are_refused(garbage: bytes, start: bytes) -> None:
-    with pytest.raises(ipc.InvalidScan):
-        ipc.to_stream(start + garbage + b"ARROW1" * bool(start), PROVENANCE, LIMIT)

@@ -1,0 +1,65 @@
+# shellcheck shell=bash disable=SC2154 # the variables are install.sh's
+# How install.sh makes a release: a venv with this checkout's version in it, and the files that go with it.
+# Sourced by install.sh, never run. Touches nothing that is in use.
+
+check_python() {
+    PYTHON=${PYTHON:-python3}
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        die "$PYTHON is missing or older than 3.11; give another with PYTHON="
+    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || die "$PYTHON cannot make a venv; run: apt-get install python3-venv"
+}
+
+# What a release is made of, in a few letters: the same sources and options make the same release.
+release_name() {
+    local version hash
+    version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$SOURCE/pyproject.toml")
+    hash=$(cd "$SOURCE" && find bridge healthcheck systemd docs/config.example.toml scripts/*install* scripts/scan_bridge_restart.sh pyproject.toml -type f ! -name '*.pyc' -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(echo "$PREFIX $SERVICE_USER $PREFECT $("$PYTHON" -V)") | sha256sum)
+    echo "$version-${hash:0:12}"
+}
+
+# Build release $1 (a path) completely, or leave nothing behind.
+build_release() {
+    local release=$1 sources extra=
+    [ "$PREFECT" = no ] || extra='[prefect]'
+    say "building $release (a minute or two)"
+    sources=$(mktemp -d)
+    # shellcheck disable=SC2064  # the values of now are meant
+    trap "rm -rf '$sources' '$release'" EXIT
+    # A copy, so that the build leaves nothing in the checkout.
+    tar -C "$SOURCE" --exclude=__pycache__ -cf - bridge healthcheck systemd docs pyproject.toml README.md LICENSE |
+        tar -xf - -C "$sources" --no-same-owner
+    mkdir -p "${release%/*}"
+    "$PYTHON" -m venv "$release"
+    "$release/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$sources$extra" >&2 ||
+        die "the new version could not be built; what was installed before is untouched"
+    install -m 755 "$SOURCE/scripts/scan_bridge_restart.sh" "$release/bin/"
+    render "$sources" "$release/share/scan-bridge"
+    if [ -n "$DESTDIR" ]; then
+        # The scripts name the Python they were made with: it will be elsewhere.
+        grep -rlI --null -F "$DESTDIR" "$release/bin" "$release/pyvenv.cfg" | xargs -0 -r sed -i "s|$DESTDIR||g"
+    fi
+    # Some packages carry files for newer Pythons, which do not compile.
+    "$release/bin/python" -m compileall -q -f -j 0 -s "$DESTDIR" -p / "$release/lib" >/dev/null || true
+    rm -rf "$sources"
+    trap - EXIT
+}
+
+# The units and other files of the sources $1, with this installation's paths and users, into $2.
+render() {
+    local sources=$1 share=$2
+    mkdir -p "$share/units"
+    cp "$sources/docs/config.example.toml" "$share/"
+    if [ "$SCOPE" = user ]; then
+        cp "$sources"/systemd/user/* "$sources/systemd/dolphin-scan-bridge-retry@.timer" "$share/units/"
+        sed -i "s|%h/.local/opt/scan-bridge|$PREFIX|g" "$share"/units/*
+        return
+    fi
+    cp "$sources"/systemd/*.service "$sources"/systemd/*.timer "$share/units/"
+    [ "$PREFECT" = yes ] || rm "$share/units/dolphin-scan-bridge-prefect.service"
+    cp -r "$sources/systemd/dropins" "$share/"
+    cp "$sources/systemd/sysusers.conf" "$sources/systemd/polkit.rules" "$share/"
+    sed -i -e "s|/opt/scan-bridge|$PREFIX|g" -e "s/^User=dolphin$/User=$SERVICE_USER/" \
+        -e "s/^Group=dolphin$/Group=$SERVICE_GROUP/" \
+        -e "s/^SupplementaryGroups=dolphin /SupplementaryGroups=$SERVICE_GROUP /" "$share"/units/*
+}

@@ -1,0 +1,174 @@
+"""The health check in a machine, and the people it alerts: a real HTTP server that receives their messages."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from machine import Machine, until
+from service import CONFIG, DAY, UNIT, Bridge
+
+CHECK = "dolphin-scan-bridge-healthcheck-fallback.service"
+STATE = "/var/lib/scan-bridge-healthcheck"
+URLS = "/etc/scan-bridge/spare-urls"
+CHECK_TIMEOUT_S = 60
+SCAN_EVERY_S = 0.3
+
+# The shipped rules with times short enough for a test.
+SHORT = {
+    "health__grace_s": "1.0",
+    "health__probe_timeout_s": "3.0",
+    "health__spare_urls_file": f'"{URLS}"',
+    "health__groups__ops__blocks": '["custom-webhook/ops"]',
+    "health__groups__trading__blocks": '["custom-webhook/trading"]',
+    "health__alerts__resolve_after_s": "0.5",
+    "health__alerts__flap_s": "0.5",
+    "health__alerts__send_timeout_s": "2.0",
+    "health__restarts__verify_s": "20.0",
+    "health__rules__stale_data__warning_s": '"off"',
+    "health__rules__stale_data__critical_s": "6.0",
+    "health__rules__hazelcast__heartbeat_max_s": "4.0",
+    "health__rules__blind__after_s": "600.0",
+    "health__rules__memory__warning_mb": "200.0",
+}
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as it arrived."""
+
+    group: str
+    subject: str
+    body: str
+
+
+class Inbox:
+    """Receives what Apprise's json:// sends; the path is the group."""
+
+    def __init__(self) -> None:
+        self.messages: list[Received] = []
+        self.broken = False
+        inbox = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if not inbox.broken:
+                    inbox.messages.append(Received(self.path.strip("/"), body["title"], body["message"]))
+                self.send_response(503 if inbox.broken else 200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def urls(self) -> str:
+        """The lines of `spare_urls_file` that lead here."""
+        address = f"json://127.0.0.1:{self._server.server_port}"
+        return "".join(f"custom-webhook/{group} {address}/{group}\n" for group in ("ops", "trading"))
+
+    def to(self, group: str) -> list[Received]:
+        """What one group received, in order."""
+        return [message for message in self.messages if message.group == group]
+
+    def close(self) -> None:
+        """Stop receiving."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Watch:
+    """Runs checks as the timer does, with the unit's own sandbox and rights."""
+
+    def __init__(self, machine: Machine, bridge: Bridge, inbox: Inbox) -> None:
+        self.machine = machine
+        self.bridge = bridge
+        self.inbox = inbox
+        self.bad_scans = False
+
+    def configure(self, **overrides: str) -> None:
+        """Write config and credentials; the check acts at each start of its unit."""
+        self.bridge.configure(**{**SHORT, **overrides})
+        self.machine.write(URLS, self.inbox.urls, mode="0640")
+        self.machine.run("chgrp", "dolphin-healthcheck", URLS)
+        command = f"/opt/scan-bridge/bin/scan-bridge-health check --act --config {CONFIG}"
+        self.bridge.drop_in("always", f"[Service]\nExecStart=\nExecStart={command}\n", CHECK)
+
+    def check(self) -> dict[str, Any]:
+        """One check; the alerts that stand afterwards, by title."""
+        self.machine.run("systemctl", "start", CHECK, timeout_s=CHECK_TIMEOUT_S)
+        return {f"{alert['rule']} ({alert['cause']})": alert for alert in self.alerts()}
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The open alerts, from the check's own state."""
+        state = json.loads(self.machine.read(f"{STATE}/state.json"))
+        return [alert for alert in state["alerts"] if not alert["resolved_at"]]
+
+    def until_alert(self, title: str, checks: int = 30) -> None:
+        """Check until an alert of this title stands."""
+        self._until(lambda standing: title in standing, checks, f"no alert {title}")
+
+    def until_quiet(self, checks: int = 40) -> None:
+        """Check until no alert stands."""
+        self._until(lambda standing: not standing, checks, "alerts still stand")
+
+    def _until(self, wanted: Callable[[dict[str, Any]], bool], checks: int, what: str) -> None:
+        standing: dict[str, Any] = {}
+        for _ in range(checks):
+            if wanted(standing := self.check()):
+                return
+        raise AssertionError(
+            f"{what} after {checks} checks; open: {list(standing)}; told: {self.inbox.messages}\n{self.log()}"
+        )
+
+    def log(self) -> str:
+        """What the checks and the bridge logged last."""
+        command = ("journalctl", "--no-pager", "-u", CHECK, "-u", UNIT, "-n", "60")
+        return self.machine.run(*command).stdout
+
+    @contextlib.contextmanager
+    def producer(self) -> Iterator[None]:
+        """While inside, a scan appears every SCAN_EVERY_S (a bad one while `bad_scans`)."""
+        stop = threading.Event()
+
+        def produce() -> None:
+            while not stop.wait(SCAN_EVERY_S):
+                if self.bad_scans:
+                    self._put_bad_scan()
+                else:
+                    self.bridge.put_scan()
+
+        thread = threading.Thread(target=produce, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _put_bad_scan(self) -> None:
+        temporary = self.bridge.root / DAY / ".bad.tmp"
+        temporary.write_bytes(b"not a scan")
+        os.replace(temporary, temporary.with_name(f"bad_{time.time_ns()}.arrow"))
+
+    def healthy(self) -> None:
+        """Start from health: publishing, checked twice, nothing told."""
+        until(lambda: self.bridge.latest() is not None, 30, self.bridge.log)
+        for _ in range(2):
+            assert self.check() == {}, self.log()
+        assert self.inbox.messages == []
+
+    def clean(self) -> None:
+        """Forget everything."""
+        self.machine.run("systemctl", "stop", CHECK, check=False)
+        self.machine.run("sh", "-c", f"rm -rf {STATE}/* {URLS} /run/systemd/system/{CHECK}.d; systemctl daemon-reload")
