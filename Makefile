@@ -18,8 +18,8 @@ setup: ## make .venv and fetch Hazelcast (and a Java if there is none); done by 
 	@scripts/setup.sh
 
 .PHONY: demo
-demo: setup ## see it work until Ctrl-C, or for DURATION=20 seconds
-	@$(PYTHON) scripts/demo $(if $(DURATION),--duration $(DURATION))
+demo: setup ## see it work until Ctrl-C, or for DURATION=20 s; FAULT=stall|producer|hazelcast|crash: see it fail
+	@$(PYTHON) scripts/demo $(if $(DURATION),--duration $(DURATION)) $(if $(FAULT),--fault $(FAULT))
 
 # --- install it (scripts/install.sh says more)
 

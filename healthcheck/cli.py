@@ -162,15 +162,21 @@ def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
         last = last_completed(config)
         now = datetime.now(UTC)
         if last is not None and now - recent < last <= now:
-            print(f"the last check completed {duration((now - last).total_seconds())} ago; nothing to do")
+            _nothing_to_do(f"the last check completed {duration((now - last).total_seconds())} ago")
             return 0
     try:
         report = run_check(config, SpareNotifier(config.health), by="timer")
     except AlreadyRunning as error:
-        print(f"{error}; nothing to do")
+        _nothing_to_do(str(error))
         return 0
     print(show.as_json(report) if arguments.json else show.nagios(report))
     return show.NAGIOS[report.severity]
+
+
+def _nothing_to_do(why: str) -> None:
+    """For people only: a timer that asks every minute must not fill the journal with it."""
+    if sys.stdout.isatty():
+        print(f"{why}; nothing to do")
 
 
 def _mute(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ from bridge.status import SCHEMA_VERSION, BridgeStatus
 from healthcheck.model import Answer, ClusterReach, Known, Unknown, value_of
 
 CLIENT_NAME = "scan-bridge-health"
+
+# The client logs each failed attempt with a traceback; that the cluster is away is told by the findings.
+_client_log = logging.getLogger("hazelcast")
+_client_log.addHandler(logging.NullHandler())
+_client_log.propagate = False
 POLL_S = 0.3
 
 

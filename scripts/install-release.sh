@@ -39,10 +39,17 @@ build_release() {
         # The scripts name the Python they were made with: it will be elsewhere.
         grep -rlI --null -F "$DESTDIR" "$release/bin" "$release/pyvenv.cfg" | xargs -0 -r sed -i "s|$DESTDIR||g"
     fi
-    # Some packages carry files for newer Pythons, which do not compile.
-    "$release/bin/python" -m compileall -q -f -j 0 -s "$DESTDIR" -p / "$release/lib" >/dev/null || true
+    compile_all "$release"
     rm -rf "$sources"
     trap - EXIT
+}
+
+# Ahead of time, because the services cannot write here. What they never import stays as it is; some packages carry
+# files for newer Pythons, which do not compile. With DESTDIR the compiled files must not name it.
+compile_all() {
+    local force=()
+    [ -z "$DESTDIR" ] || force=(-f)
+    "$1/bin/python" -m compileall -q "${force[@]}" -j 0 -x '/tests/' -s "$DESTDIR" -p / "$1/lib" >/dev/null || true
 }
 
 # The units and other files of the sources $1, with this installation's paths and users, into $2.

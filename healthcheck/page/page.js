@@ -1,14 +1,13 @@
 // Asks the server how things are every two seconds and shows it. What the server sends is shown as text, never as
 // markup. When no answer comes for some seconds, the page says so, and since when: it never shows an old green.
 
+import { badge, command, element, rows, SEVERITIES } from "/parts.js";
 import { draw } from "/plot.js";
+import { milliseconds, number, short, span } from "/words.js";
 
 const EVERY_MS = 2000;
 const ANSWER_WITHIN_MS = 2500;
 const LOST_AFTER_MS = 4500;
-const SEVERITIES = {
-  ok: "Healthy", warning: "Degraded", critical: "Critical", unknown: "Unknown",
-};
 const RULE_WORDS = { ok: "ok", warning: "warning", critical: "critical", unknown: "unknown" };
 const SOURCE_WORDS = { ok: ["ok", "ok"], bad: ["critical", "bad"], unknown: ["unknown", "unknown"], none: ["unknown", "not here"] };
 const PRIORITIES = ["emergency", "alert", "critical", "error", "warning"];
@@ -17,46 +16,12 @@ const opened = new Date();
 let state = null; // the last answer
 let arrived = 0; // performance.now() at that time
 let arrivedAt = null; // the same by the server's clock
-let lost = true;
 
 const $ = (id) => document.getElementById(id);
 
 function set(id, text) {
   const node = $(id);
   if (node.textContent !== text) node.textContent = text;
-}
-
-function element(name, attributes, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
-// ---- words
-
-function number(value, digits) {
-  return value.toLocaleString("en", { maximumFractionDigits: digits });
-}
-
-function span(seconds) {
-  const s = Math.max(0, Math.floor(seconds));
-  if (s < 120) return `${s} s`;
-  if (s < 7200) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
-  if (s < 172800) return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
-  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
-}
-
-function milliseconds(ms) {
-  if (ms === null || ms === undefined) return "–";
-  if (ms < 10) return `${number(ms, 1)} ms`;
-  if (ms < 1000) return `${number(ms, 0)} ms`;
-  return ms < 120000 ? `${number(ms / 1000, 1)} s` : span(ms / 1000);
-}
-
-function short(seconds) {
-  if (seconds < 120) return `${number(seconds, 1)} s`;
-  return seconds < 7200 ? `${number(seconds / 60, 1)} min` : `${number(seconds / 3600, 1)} h`;
 }
 
 function clock(iso) {
@@ -85,7 +50,6 @@ async function ask() {
     state = document_;
     arrived = performance.now();
     arrivedAt = Date.parse(state.at);
-    lost = false;
     show();
   } catch {
     // told by `tick`, which also runs when no answer and no error comes
@@ -103,13 +67,12 @@ function tick() {
 function lose() {
   const from = state === null ? opened.toISOString() : new Date(arrivedAt).toISOString();
   if (state === null && performance.now() < LOST_AFTER_MS) return; // the first answer is on its way
-  lost = true;
   document.documentElement.classList.add("lost");
   set("live-words", `no answer since ${clock(from)}`);
   showVerdict("unknown", `since ${clock(from)} UTC`, "The dashboard's own server does not answer. What is below was true then. Is scan-bridge-health dashboard running, and the way to it (ssh -L) open?");
   set("age", "unknown");
   set("age-note", `since ${clock(from)}`);
-  set("up", "unknown");
+  for (const id of ["lag", "rate", "up"]) set(id, "unknown");
   for (const id of ["age", "lag", "rate", "up"]) mark(id, "stale");
 }
 
@@ -179,7 +142,7 @@ function show() {
   set("instance", state.instance);
   set("version", `scan-bridge ${state.version}`);
   const v = state.verdict;
-  const severity = v.severity in SEVERITIES ? v.severity : "unknown";
+  const severity = Object.hasOwn(SEVERITIES, v.severity) ? v.severity : "unknown";
   showVerdict(severity, `since ${v.exact ? "" : "at least "}${clock(v.since)} UTC`, v.words);
   showFigures();
   part("mute", state.mute, showMute);
@@ -226,29 +189,6 @@ function showFigures() {
 function showMute(mute) {
   $("mute").hidden = mute === null;
   set("mute", mute ? `Muted until ${clock(mute.until)} by ${mute.by}: ${mute.why}. Nothing is sent and nothing is restarted until then.` : "");
-}
-
-function shape(severity) {
-  const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  picture.setAttribute("aria-hidden", "true");
-  picture.setAttribute("focusable", "false");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#shape-${severity}`);
-  picture.append(use);
-  return picture;
-}
-
-function badge(severity, words) {
-  const kind = severity in SEVERITIES ? severity : "unknown";
-  return element("span", { class: `state ${kind}` }, shape(kind), words);
-}
-
-function command(line) {
-  return element("span", { class: "do" }, "Next: ", element("code", {}, line));
-}
-
-function rows(id, lines, none) {
-  $(id).replaceChildren(...(lines.length ? lines : [element("tr", {}, element("td", { colspan: "3" }, none))]));
 }
 
 function showFindings(findings) {

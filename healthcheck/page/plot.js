@@ -2,7 +2,7 @@
 
 const NS = "http://www.w3.org/2000/svg";
 const HEIGHT = 132;
-const LEFT = 44, RIGHT = 6, TOP = 8, BOTTOM = 20;
+const LEFT = 52, RIGHT = 6, TOP = 8, BOTTOM = 20;
 const SHORTEST_S = 600; // the time axis is never shorter than ten minutes
 const NICE_STEPS_S = [60, 120, 300, 600, 1800, 3600, 7200];
 

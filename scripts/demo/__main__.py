@@ -1,129 +1,44 @@
-"""`make demo`: a real Hazelcast, a simulated producer and the bridge, in a temporary folder, live on the terminal.
+"""`make demo`: a real Hazelcast, a simulated producer, the bridge and its health check, live on the terminal.
 
 Ends with one verdict line, and with exit status 0 only if the newest scan on disk is the one in Hazelcast, as a
-plain Hazelcast client of its own reads it. However it ends, it leaves no process and no file behind.
+plain Hazelcast client of its own reads it. With --fault something is broken and mended on the way, and it succeeds
+only if everybody was also told of that once, rightly, and once that it is over. All files are in a temporary folder;
+however it ends, it leaves no process and no file behind.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import logging
-import re
+import os
 import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from hazelcast.client import HazelcastClient
+import story
 from hazelcast.errors import HazelcastError
-from pieces import DemoError, Piece
+from pieces import DemoError
 from rich.console import Console
 from rich.live import Live
-from view import View, newest_on_disk, panel, plain, source_of
+from stage import SCAN_BRIDGE, Demo
+from story import FAULTS, Fault, Steps
+from view import View, panel, plain, plain_message
 
-from bridge.status import BridgeStatus
+from bridge.config import ENV_PREFIX
 
-SCRIPTS = Path(__file__).resolve().parent.parent
-SCAN_BRIDGE = Path(sys.executable).with_name("scan-bridge")
-CLUSTER = "scan-bridge-demo"
-RATE = "2"  # scans a second
-START_S = 60.0  # deadline for each piece to be ready; three seconds for all on an idle machine
+CHECK_S = 5.0  # between two health checks
+FAULT_CHECK_S = 2.0  # the same with a fault: one wants to see it soon
 KEPT = 200  # scans on disk; older ones are removed, so that a demo left running does not fill the disk
-SETTLE_S = 10.0  # deadline for the last scan to arrive after the producer was stopped
+TICK_S = 0.25  # between two looks
+LINE_S = 1.0  # between two lines of a log
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-CONFIG = """\
-state_dir = "{folder}/state"
-[source]
-root = "{folder}/scans"
-[hazelcast]
-members = ["{address}"]
-cluster_name = "{cluster}"
-"""
-
-
-class Demo:
-    """The pieces, and a plain Hazelcast client to look at what they do."""
-
-    def __init__(self, folder: Path, stack: contextlib.ExitStack, stopped: threading.Event) -> None:
-        self.folder = folder
-        self.root = folder / "scans"
-        self.config = folder / "config.toml"
-        self._stack = stack
-        self._stopped = stopped
-        self.pieces: list[Piece] = []
-        self.root.mkdir()
-
-        member = self.start("hazelcast", SCRIPTS / "hazelcast-local", "--cluster", CLUSTER)
-        self.wait_for(lambda: "is STARTED" in member.log(), f"{member.name} is not ready")
-        port = re.findall(r":(\d+) is STARTED", member.log())[0]
-        self.address = f"127.0.0.1:{port}"
-        self.config.write_text(CONFIG.format(folder=folder, address=self.address, cluster=CLUSTER))
-        client = HazelcastClient(
-            cluster_members=[self.address], cluster_name=CLUSTER, cluster_connect_timeout=10, invocation_timeout=2
-        )
-        stack.callback(client.shutdown)
-        self._map: Any = client.get_map("scan_bridge").blocking()
-        self.bridge = self.start("bridge", SCAN_BRIDGE, "run", "--config", self.config)
-        self.wait_for(lambda: self.look().status is not None, "the bridge has not reported to Hazelcast")
-        self.producer = self.start("producer", SCAN_BRIDGE, "simulate", self.root, "--rate", RATE)
-        self.wait_for(lambda: self.look().held is not None, "no scan has arrived in Hazelcast")
-
-    def start(self, name: str, *command: str | Path) -> Piece:
-        """Start a piece that is stopped when the demo ends."""
-        piece = Piece(name, self.folder, *command)
-        self._stack.callback(piece.stop)
-        self.pieces.append(piece)
-        return piece
-
-    def check(self) -> None:
-        """Raise DemoError if a piece has ended by itself."""
-        for piece in self.pieces:
-            piece.check()
-
-    def wait_for(self, condition: Callable[[], bool], problem: str) -> None:
-        """Wait until `condition` holds.
-
-        Raises:
-            DemoError: a piece ended, the time is over, or the demo was stopped.
-        """
-        deadline = time.monotonic() + START_S
-        while not condition():
-            self.check()
-            if self._stopped.wait(0.05):
-                raise DemoError("stopped before it was running")
-            if time.monotonic() > deadline:
-                raise DemoError("\n".join([f"{problem} after {START_S:g} s", *(p.tail() for p in self.pieces)]))
-
-    def look(self) -> View:
-        """What is on disk and in Hazelcast now."""
-        disk = newest_on_disk(self.root)
-        try:
-            value, status = self._map.get("latest_eigen_scan"), self._map.get("bridge_status")
-        except HazelcastError:
-            return View(disk, None, None, None)
-        return View(
-            disk,
-            held=source_of(value) if value else None,
-            value=value,
-            status=BridgeStatus.model_validate_json(status.to_string()) if status else None,
-        )
-
-    def settle(self) -> View:
-        """Stop the producer and wait until its last scan has arrived, or should have."""
-        self.producer.stop()
-        self.pieces.remove(self.producer)
-        deadline = time.monotonic() + SETTLE_S
-        while not (view := self.look()).arrived and time.monotonic() < deadline:
-            self.check()
-            time.sleep(0.05)
-        return view
 
 
 def verdict(view: View, root: Path) -> tuple[bool, str]:
@@ -139,24 +54,62 @@ def verdict(view: View, root: Path) -> tuple[bool, str]:
     return True, f"OK: the newest scan on disk is the one in Hazelcast: {path}"
 
 
-def show(demo: Demo, duration_s: float | None, stopped: threading.Event) -> None:
-    """Show what flows, until stopped or `duration_s` is over."""
+class Screen:
+    """Where it is shown: a table that is drawn anew on a terminal, lines of text elsewhere."""
+
+    def __init__(self, demo: Demo, live: Live | None) -> None:
+        self._demo = demo
+        self._live = live
+        self._next_line_s = 0.0
+        self._said = 0
+        self._received = 0
+
+    def show(self, seconds: float) -> None:
+        """Show what flows, and what the health check says of it."""
+        demo = self._demo
+        if self._live is None:
+            self._write_news(seconds)
+            if seconds >= self._next_line_s:
+                print(plain(seconds, demo.look(), demo.health.report), flush=True)
+                self._next_line_s = seconds + LINE_S
+            return
+        hint = f"{SCAN_BRIDGE} latest --config {demo.config}"
+        table = panel(seconds, demo.look(), demo.health.report, demo.inbox, demo.said, hint)
+        self._live.update(table, refresh=True)
+
+    def _write_news(self, seconds: float) -> None:
+        for message in self._demo.inbox.messages[self._received :]:
+            print(plain_message(message), flush=True)
+            self._received += 1
+        for words in self._demo.said[self._said :]:
+            print(f"{seconds:4.0f} s  >>> {words}", flush=True)
+            self._said += 1
+
+
+def show(demo: Demo, duration_s: float | None, steps: Steps | None, stopped: threading.Event) -> None:
+    """Show what flows, until stopped, or `duration_s` is over, or the story has been told.
+
+    Raises:
+        DemoError: a piece ended by itself, or the story did not come to its end.
+    """
     console = Console()
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    screen = Screen(demo, live)
     began = time.monotonic()
     with live or contextlib.nullcontext():
         while True:
             demo.check()
             remove_old_scans(demo.root)
-            seconds, view = time.monotonic() - began, demo.look()
-            if live:
-                live.update(panel(seconds, view, f"{SCAN_BRIDGE} latest --config {demo.config}"), refresh=True)
-            else:
-                print(plain(seconds, view), flush=True)
-            rest = 0.25 if live else 1.0
+            over = steps is not None and next(steps, True)
+            screen.show(time.monotonic() - began)
+            rest = TICK_S
             if duration_s is not None:
                 rest = min(rest, began + duration_s - time.monotonic())
-            if rest <= 0 or stopped.wait(rest):
+            if over or rest <= 0:
+                return
+            if stopped.wait(rest):
+                if steps is not None:
+                    raise DemoError("stopped before the end")
                 return
 
 
@@ -183,17 +136,19 @@ def stop_at_signal() -> threading.Event:
 def main() -> int:
     """Run the demo; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds (default: at Ctrl-C)")
+    until = parser.add_mutually_exclusive_group()
+    until.add_argument("--duration", type=float, metavar="S", help="end after S seconds (default: at Ctrl-C)")
+    until.add_argument("--fault", choices=FAULTS, help="break this, show the alert and the recovery, and end")
     arguments = parser.parse_args()
-    logging.getLogger("hazelcast").setLevel(logging.CRITICAL)  # the display says it in its own words
+    fault = FAULTS.get(arguments.fault)
+    for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        del os.environ[name]  # they are for another bridge
+    for logger in ("hazelcast", "healthcheck", "bridge"):  # the display says it in its own words
+        logging.getLogger(logger).setLevel(logging.CRITICAL + 1)
     stopped = stop_at_signal()
     with contextlib.ExitStack() as stack:
         try:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scan-bridge-demo-")))
-            print("starting Hazelcast, the bridge and a producer", flush=True)
-            demo = Demo(folder, stack, stopped)
-            show(demo, arguments.duration, stopped)
-            succeeded, line = verdict(demo.settle(), demo.root)
+            succeeded, line = play(stack, fault, arguments.duration, stopped)
         except (DemoError, HazelcastError) as error:
             succeeded, line = False, f"FAILED: {error}"
         except KeyboardInterrupt:
@@ -203,6 +158,28 @@ def main() -> int:
                 signal.signal(number, signal.SIG_IGN)
     print(line)
     return 0 if succeeded else 1
+
+
+def play(
+    stack: contextlib.ExitStack, fault: Fault | None, duration_s: float | None, stopped: threading.Event
+) -> tuple[bool, str]:
+    """Start everything, show it, and judge it; `stack` ends it all.
+
+    Raises:
+        DemoError: something did not start, ended by itself, or did not happen.
+    """
+    if fault and importlib.util.find_spec("apprise") is None:
+        raise DemoError("the alerts need the package apprise, which comes with the extra `prefect`; run: make setup")
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scan-bridge-demo-")))
+    print("starting Hazelcast, the bridge, a producer and the health check", flush=True)
+    demo = Demo(folder, stack, stopped, FAULT_CHECK_S if fault else CHECK_S)
+    show(demo, duration_s, story.tell(demo, fault) if fault else None, stopped)
+    succeeded, line = verdict(demo.settle(), demo.root)
+    if not fault or not succeeded:
+        return succeeded, line
+    if problem := story.wrong(demo.inbox, fault):
+        return False, f"FAILED: {problem}"
+    return True, f"{line}; told once, and once that it is over: {fault.title}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -21,14 +20,12 @@ class Piece:
     def __init__(self, name: str, folder: Path, *command: str | Path) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SCAN_BRIDGE_")}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603  # our own commands
                 ["/usr/bin/setpriv", "--pdeathsig", "KILL", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
                 start_new_session=True,
             )
 
@@ -45,6 +42,15 @@ class Piece:
         """The end of its log, each line marked as its own."""
         return "\n".join(f"  {self.name}: {line}" for line in self.log().splitlines()[-15:])
 
+    def freeze(self) -> None:
+        """Stop it in its tracks: the process stays, and does nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """End it without a chance to clean up; frozen is fine too."""
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> None:
         """End it: asked first, then made to. Frozen or already ended are fine too."""
         with contextlib.suppress(ProcessLookupError):
@@ -53,5 +59,4 @@ class Piece:
         try:
             self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from health import GROUPS, Inbox, Received
 from rich.table import Table
+from rich.text import Text
 
 from bridge.status import BridgeStatus
+from healthcheck.model import Report, Severity
+
+SAID, MESSAGES = 6, 3  # the last ones are shown
+COLOURS = {Severity.OK: "green", Severity.UNKNOWN: "yellow", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
 
 Scan = tuple[int, str]  # a scan's place in the order: modification time in ns, path below ROOT
 
@@ -59,14 +65,23 @@ def numbers(view: View) -> str:
     return f"published {counters.published}, skipped {counters.skipped}, bad {counters.bad}, median lag {lags}"
 
 
-def plain(seconds: float, view: View) -> str:
+def plain(seconds: float, view: View, report: Report | None) -> str:
     """One line for a log."""
     held = "the same" if view.arrived else view.held[1] if view.held else "nothing"
     disk = view.disk[1] if view.disk else "nothing"
-    return f"{seconds:4.0f} s  on disk: {disk}  in Hazelcast: {held}, {age(view.held)}  {numbers(view)}"
+    health = report.headline if report else "not checked yet"
+    return (
+        f"{seconds:4.0f} s  on disk: {disk}  in Hazelcast: {held}, {age(view.held)}  {numbers(view)}  health: {health}"
+    )
 
 
-def panel(seconds: float, view: View, hint: str) -> Table:
+def plain_message(message: Received) -> str:
+    """A message as it arrived, for a log."""
+    lines = [f"told to {message.group}: {message.subject}", *message.body.splitlines()]
+    return "\n".join(f"        | {line}" for line in lines)
+
+
+def panel(seconds: float, view: View, report: Report | None, inbox: Inbox, said: list[str], hint: str) -> Table:
     """The same for a terminal."""
     table = Table(title=f"scan-bridge demo, {seconds:.0f} s; Ctrl-C ends it", show_header=False, title_justify="left")
     table.add_column(style="bold")
@@ -74,10 +89,32 @@ def panel(seconds: float, view: View, hint: str) -> Table:
     table.add_row("newest on disk", f"{view.disk[1]}, {age(view.disk)}" if view.disk else "nothing")
     colour = "green" if view.arrived else "yellow"
     held = f"{view.held[1]}, {age(view.held)}" if view.held else "nothing, or no answer"
-    table.add_row("newest in Hazelcast", f"[{colour}]{held}[/]")
+    table.add_row("newest in Hazelcast", Text(held, colour))
     if view.status and view.status.published:
         table.add_row("its lag, file to Hazelcast", f"{view.status.published.lag_ms:.1f} ms")
     table.add_row("so far", numbers(view))
     table.add_section()
-    table.add_row("look yourself", hint)
+    table.add_row("health", health(report))
+    for group in GROUPS:
+        messages = inbox.to(group)[-MESSAGES:]
+        table.add_row(f"told to {group}", Text("\n".join(map(short, messages)) or "nothing"))
+    if said:
+        table.add_section()
+        table.add_row("the demo", Text("\n".join(said[-SAID:])))
+    table.add_section()
+    table.add_row("look yourself", Text(hint))
     return table
+
+
+def health(report: Report | None) -> Text:
+    """The last check's verdict, with the words of what is wrong."""
+    if report is None:
+        return Text("not checked yet")
+    bad = [f"{finding.title}: {finding.words}" for finding in report.findings if finding.severity.is_bad]
+    return Text("\n".join([report.headline, *bad]), COLOURS[report.severity])
+
+
+def short(message: Received) -> str:
+    """A message in two lines: its headline, and the first of its words."""
+    words = message.body.splitlines()[1:2]
+    return "\n".join([message.headline, *words])

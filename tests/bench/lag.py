@@ -50,8 +50,9 @@ class LagMeter:
         self._numbers = numbers
         self._random = random.Random(seed)
 
-    def warm_up(self, processes: Iterable[Measured], template: Template, scans: int) -> None:
+    def warm_up(self, processes: list[Measured], template: Template, scans: int) -> None:
         """Wait until each works, then let it, and the member's compiler, run in."""
+        scans = max(1, min(scans, MOST_BLOCK_BYTES // len(template)))
         for process in processes:
             deadline = time.monotonic() + START_S
             while not self._sightings.latest(process.map):
@@ -59,10 +60,11 @@ class LagMeter:
                     raise TimeoutError(f"{process.name} published nothing; see {process.log_path}")
                 self._stage_and_land(process, template)
                 time.sleep(0.02)
-            for _ in range(max(1, min(scans, MOST_BLOCK_BYTES // len(template)))):
-                number = self._stage_and_land(process, template)
-                time.sleep(1 / WARM_UP_RATE_HZ)
-            self._sightings.wait(process.map, number)
+        for _ in range(scans):
+            last = {process.map: self._stage_and_land(process, template) for process in processes}
+            time.sleep(1 / WARM_UP_RATE_HZ)
+        for process in processes:
+            self._sightings.wait(process.map, last[process.map])
             process.folder.clear()
 
     def measure(self, series: Series, processes: list[Measured], template: Template) -> list[Lags]:

@@ -138,14 +138,16 @@ def test_fifty_crashes_in_a_row_are_slowed_down_alarmed_and_survived(bridge: Bri
     bridge.publishes()
 
 
-def test_the_retry_comes_only_after_the_start_limit_has_passed(bridge: Bridge) -> None:
-    """As shipped: else the retry's start would be refused, and the unit would stay dead."""
+def test_the_numbers_that_other_tests_shorten_are_as_promised(bridge: Bridge) -> None:
+    """The retry must come after the start limit's interval, or its start would be refused: the unit would stay dead."""
     timer = bridge.machine.run("systemctl", "cat", RETRY).stdout
     assert "OnActiveSec=22s" in timer
     assert bridge.show("StartLimitIntervalUSec") == "20s"
     assert bridge.show("StartLimitBurst") == "5"
     assert bridge.show("RestartUSec") == "500ms"
     assert bridge.show("Restart") == "always"
+    assert bridge.show("WatchdogUSec") == "30s"
+    assert bridge.show("NotifyAccess") == "main"
 
 
 def test_a_bad_config_is_named_in_status_and_does_not_crash_loop(bridge: Bridge) -> None:

@@ -20,6 +20,7 @@ STATE = "/var/lib/scan-bridge-healthcheck"
 URLS = "/etc/scan-bridge/spare-urls"
 CHECK_TIMEOUT_S = 60
 SCAN_EVERY_S = 0.3
+MOST_CHECKS = 40
 
 # The shipped rules with times short enough for a test.
 SHORT = {
@@ -50,7 +51,7 @@ class Received:
 
 
 class Inbox:
-    """Receives what Apprise's json:// sends; the path is the group."""
+    """Receives what Apprise's json:// sends; the path is the group. While `broken` it answers 503."""
 
     def __init__(self) -> None:
         self.messages: list[Received] = []
@@ -101,7 +102,11 @@ class Watch:
         self.bridge.configure(**{**SHORT, **overrides})
         self.machine.write(URLS, self.inbox.urls, mode="0640")
         self.machine.run("chgrp", "dolphin-healthcheck", URLS)
-        command = f"/opt/scan-bridge/bin/scan-bridge-health check --act --config {CONFIG}"
+        self.run_by("/opt/scan-bridge/bin/scan-bridge-health")
+
+    def run_by(self, program: str) -> None:
+        """Have the unit run the check by this program, at each start and not only while Prefect is silent."""
+        command = f"{program} check --act --config {CONFIG}"
         self.bridge.drop_in("always", f"[Service]\nExecStart=\nExecStart={command}\n", CHECK)
 
     def check(self) -> dict[str, Any]:
@@ -114,22 +119,21 @@ class Watch:
         state = json.loads(self.machine.read(f"{STATE}/state.json"))
         return [alert for alert in state["alerts"] if not alert["resolved_at"]]
 
-    def until_alert(self, title: str, checks: int = 30) -> None:
-        """Check until an alert of this title stands."""
-        self._until(lambda standing: title in standing, checks, f"no alert {title}")
+    def until_alert(self, title: str, *, told: str = "ops") -> None:
+        """Check until an alert of this title stands, and this group knows."""
+        self._until(lambda standing: title in standing and self.inbox.to(told), f"no alert {title}")
 
-    def until_quiet(self, checks: int = 40) -> None:
+    def until_quiet(self) -> None:
         """Check until no alert stands."""
-        self._until(lambda standing: not standing, checks, "alerts still stand")
+        self._until(lambda standing: not standing, "alerts still stand")
 
-    def _until(self, wanted: Callable[[dict[str, Any]], bool], checks: int, what: str) -> None:
+    def _until(self, wanted: Callable[[dict[str, Any]], Any], what: str) -> None:
         standing: dict[str, Any] = {}
-        for _ in range(checks):
+        for _ in range(MOST_CHECKS):
             if wanted(standing := self.check()):
                 return
-        raise AssertionError(
-            f"{what} after {checks} checks; open: {list(standing)}; told: {self.inbox.messages}\n{self.log()}"
-        )
+        told = "\n".join(map(str, self.inbox.messages))
+        raise AssertionError(f"{what} after {MOST_CHECKS} checks; open: {list(standing)}\n{told}\n{self.log()}")
 
     def log(self) -> str:
         """What the checks and the bridge logged last."""
@@ -171,4 +175,8 @@ class Watch:
     def clean(self) -> None:
         """Forget everything."""
         self.machine.run("systemctl", "stop", CHECK, check=False)
-        self.machine.run("sh", "-c", f"rm -rf {STATE}/* {URLS} /run/systemd/system/{CHECK}.d; systemctl daemon-reload")
+        self.machine.run(
+            "sh",
+            "-c",
+            f"mountpoint -q {STATE} && umount {STATE}; rm -rf {STATE}/* {URLS} /run/systemd/system/{CHECK}.d; systemctl daemon-reload",
+        )

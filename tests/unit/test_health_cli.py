@@ -110,7 +110,7 @@ def test_check_act_keeps_the_alert_for_prefect_and_does_not_repeat_itself(
     state = json.loads((tmp_path / "state/state.json").read_text())
     assert (state["completed_by"], state["alerts"][0]["told"]) == ("timer", {})
     code, out, _ = run(capsys, "check", "--act", "--unless-checked-within", "3m", "--config", config_file)
-    assert (code, "nothing to do" in out) == (0, True)
+    assert (code, out) == (0, ""), "the journal is spared this every minute"
 
 
 def test_a_check_that_completed_in_the_future_does_not_keep_another_from_running(
