@@ -110,8 +110,6 @@ class SchemaSource:
     def survey(self) -> Survey:
         """Look at every field, once."""
         allowance = Allowance(self._schema.data)
-        allowance.spend_metadata(self._schema, _METADATA)
-        allowance.spend_metadata(self._holder, _HOLDER_METADATA)
         types: list[int] = []
         uses: Counter[int] = Counter()
         pending = [(self._schema, _FIELDS)]
@@ -149,16 +147,17 @@ class SchemaSource:
         return prefix.ljust(size, b"\0") + bytes(self._schema.data)
 
     def _kept(self, replaced: set[bytes]) -> list[int]:
-        """Where the key-value pairs are that stay."""
+        """Where the key-value pairs are that stay in the schema's metadata."""
+        allowance = Allowance(self._schema.data)
         kept: list[int] = []
         taken = set(replaced)
-        for pair, key, _ in Allowance(self._schema.data).key_values(self._schema, _METADATA):
+        for pair, key, _ in allowance.key_values(self._schema, _METADATA):
             if bytes(key) not in replaced:
                 kept.append(pair.at)
                 taken.add(bytes(key))
-        if self._in_footer:
-            pairs = Allowance(self._holder.data).key_values(self._holder, _HOLDER_METADATA)
-            kept += [pair.at for pair, key, _ in pairs if bytes(key) not in taken]
+        for pair, key, _ in allowance.key_values(self._holder, _HOLDER_METADATA):
+            if self._in_footer and bytes(key) not in taken:
+                kept.append(pair.at)
         return kept
 
     def _head(self, size: int) -> bytes:

@@ -18,16 +18,18 @@ from collections.abc import Mapping
 from bridge.order import printable
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
-IDENTIFIER = "scan-bridge"
 
 # syslog(3) priorities by Python level
 PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "1;31", logging.DEBUG: "2"}
 
 
-def set_up(level: str) -> None:
-    """Send log records of `level` and above to the journal if systemd connected us to it, else to stderr."""
-    handler: logging.Handler = JournalHandler() if _stderr_is_journal() else TerminalHandler()
+def set_up(level: str, identifier: str = "scan-bridge") -> None:
+    """Send log records of `level` and above to the journal if systemd connected us to it, else to stderr.
+
+    `identifier` is the name in front of each line that journalctl shows.
+    """
+    handler: logging.Handler = JournalHandler(identifier) if _stderr_is_journal() else TerminalHandler()
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -68,8 +70,9 @@ class _Formatter(logging.Formatter):
 class JournalHandler(logging.Handler):
     """Speaks the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
 
-    def __init__(self) -> None:
+    def __init__(self, identifier: str) -> None:
         super().__init__()
+        self._identifier = identifier
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(0.2)  # a journal that hangs must not hold up the scans
 
@@ -79,7 +82,7 @@ class JournalHandler(logging.Handler):
             fields = {
                 "MESSAGE": record.getMessage(),
                 "PRIORITY": str(next(priority for level, priority in PRIORITIES if record.levelno >= level)),
-                "SYSLOG_IDENTIFIER": IDENTIFIER,
+                "SYSLOG_IDENTIFIER": self._identifier,
                 "LOGGER": record.name,
                 "CODE_FILE": record.pathname,
                 "CODE_LINE": str(record.lineno),

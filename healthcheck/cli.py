@@ -146,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _check(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
-    journal.set_up("warning")
+    journal.set_up("warning", "scan-bridge-health")
     if arguments.act:
         return _act(arguments, config)
     if arguments.unless_checked_within:

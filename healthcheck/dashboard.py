@@ -65,7 +65,7 @@ def run(config_path: Path) -> int:
         bridge.config.ConfigError: the configuration cannot be used.
     """
     config = load(config_path)
-    journal.set_up("info")
+    journal.set_up("info", "scan-bridge-health")
     watch = Watch(config)
 
     def state() -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Screen:
 
     def _write_news(self, seconds: float) -> None:
         for message in self._demo.inbox.messages[self._received :]:
-            print(plain_message(message), flush=True)
+            print(plain_message(seconds, message), flush=True)
             self._received += 1
         for words in self._demo.said[self._said :]:
             print(f"{seconds:4.0f} s  >>> {words}", flush=True)

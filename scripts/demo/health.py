@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,9 +49,8 @@ blind.enabled = false
 
 @dataclass(frozen=True)
 class Received:
-    """A message as it arrived, by `time.monotonic()`."""
+    """A message as it arrived."""
 
-    at_s: float
     group: str
     subject: str
     body: str
@@ -90,7 +88,7 @@ class Inbox:
                     self.send_error(404)
                     return
                 sent = json.loads(self.rfile.read(length))
-                messages.append(Received(time.monotonic(), group, str(sent["title"]), str(sent["message"])))
+                messages.append(Received(group, str(sent["title"]), str(sent["message"])))
                 self.send_response(200)
                 self.end_headers()
 

@@ -18,7 +18,7 @@ from healthcheck.model import Severity
 
 Steps = Iterator[None]
 
-CALM_S = 5.0  # healthy for so long before something is broken
+CALM_S = 4.0  # time to read what is on the screen
 STEP_S = 90.0  # deadline of each step; ten seconds is usual
 CHECKS_AFTER = 2  # checks after the end that must not tell anything again
 

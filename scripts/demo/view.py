@@ -75,10 +75,10 @@ def plain(seconds: float, view: View, report: Report | None) -> str:
     )
 
 
-def plain_message(message: Received) -> str:
+def plain_message(seconds: float, message: Received) -> str:
     """A message as it arrived, for a log."""
-    lines = [f"told to {message.group}: {message.subject}", *message.body.splitlines()]
-    return "\n".join(f"        | {line}" for line in lines)
+    body = "\n".join(f"        | {line}".rstrip() for line in message.body.splitlines())
+    return f"{seconds:4.0f} s  told to {message.group}: {message.subject}\n{body}"
 
 
 def panel(seconds: float, view: View, report: Report | None, inbox: Inbox, said: list[str], hint: str) -> Table:

@@ -90,7 +90,7 @@ def test_a_critical_finding_nobody_was_told_of_is_told_by_the_server_and_no_othe
             emit("critical", fate, **{ALERT_LABEL: fate})
         return webhook.received if len(webhook.received) >= 2 else []
 
-    bodies = eventually(told, 30, "the server did not call the webhook")
+    bodies = eventually(told, 60, "the server did not call the webhook")
     assert all("undelivered: nothing for 65 s" in body or "nobody: nothing for 65 s" in body for body in bodies)
 
 
@@ -103,7 +103,7 @@ def test_silence_of_the_health_check_is_told_once_and_only_once_it_is_silent(web
         emit("checked")
         assert not webhook.received, "told although checks complete"
         time.sleep(1)
-    eventually(lambda: webhook.received, 30, "silence was not told")
+    eventually(lambda: webhook.received, 60, "silence was not told")
     assert "No health check of the scan bridge has completed" in webhook.received[0]
     time.sleep(1.1 * within.total_seconds())
     assert len(webhook.received) == 1

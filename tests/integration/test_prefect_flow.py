@@ -53,7 +53,7 @@ class Shown:
             events = response.json()["events"]
             return {event["event"].removeprefix("scan-bridge."): event for event in events}
 
-        return eventually(lambda: (events := found()) and "checked" in events and events, 20, "no event of the check")
+        return eventually(lambda: (events := found()) and "checked" in events and events, 60, "no event of the check")
 
     def log(self) -> str:
         """The run's log, whole: its last line says how long the check took."""
@@ -64,7 +64,7 @@ class Shown:
                 response = client.request("POST", "/logs/filter", json={"logs": filter_, "sort": "TIMESTAMP_ASC"})
             return "\n".join(f"{logging.getLevelName(line['level'])} {line['message']}" for line in response.json())
 
-        return eventually(lambda: (text := found()) and "looked at in" in text and text, 20, "no log of the run")
+        return eventually(lambda: (text := found()) and "looked at in" in text and text, 60, "no log of the run")
 
     def table(self) -> list[dict[str, str]]:
         """The rows of the run's table."""

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.prefect
 
 NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"
 COMMAND = (sys.executable, "-m", "healthcheck.cli")
-START_S = 60.0  # a few seconds on an idle machine
+START_S = 180.0  # a few seconds on an idle machine
 
 
 class Serve:
@@ -79,7 +79,7 @@ class Serve:
     def terminate(self) -> int:
         """End it as systemd does; its exit code."""
         self.process.terminate()
-        return self.process.wait(10.0)
+        return self.process.wait(30.0)
 
     def close(self) -> None:
         """Kill it and all it started."""

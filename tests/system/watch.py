@@ -175,8 +175,6 @@ class Watch:
     def clean(self) -> None:
         """Forget everything."""
         self.machine.run("systemctl", "stop", CHECK, check=False)
-        self.machine.run(
-            "sh",
-            "-c",
-            f"mountpoint -q {STATE} && umount {STATE}; rm -rf {STATE}/* {URLS} /run/systemd/system/{CHECK}.d; systemctl daemon-reload",
-        )
+        self.machine.run("sh", "-c", f"mountpoint -q {STATE} && umount {STATE}; true")
+        self.machine.run("sh", "-c", f"rm -rf {STATE}/* {URLS} /run/systemd/system/{CHECK}.d")
+        self.machine.run("systemctl", "daemon-reload")

@@ -60,7 +60,7 @@ def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
     logger = logging.getLogger("bridge.test_journal")
-    handler = JournalHandler()
+    handler = JournalHandler("scan-bridge")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
@@ -173,7 +173,7 @@ def test_a_journal_that_hangs_does_not_hold_up_the_program(
 
 
 def test_the_real_deadline_of_a_send_is_short() -> None:
-    handler = JournalHandler()
+    handler = JournalHandler("scan-bridge")
     timeout_s = handler._socket.gettimeout()
     handler._socket.close()
     assert timeout_s is not None
