@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from bridge.flatbuf import Malformed, Table
@@ -28,6 +29,8 @@ _SIZED_TYPES = {10: 1, 14: 4}
 _MAX_FIELDS = 100_000
 # No writer needs less for a key and its value.
 _MIN_PAIR_BYTES = 32
+# A larger schema is looked at anew each time, rather than kept.
+_MAX_KEPT_BYTES = 2**16
 # A schema may refer to a part twice (a shared string), within reason.
 _SLACK_BYTES = 2**20
 
@@ -108,25 +111,11 @@ class SchemaSource:
         return found
 
     def survey(self) -> Survey:
-        """Look at every field, once."""
-        allowance = Allowance(self._schema.data)
-        types: list[int] = []
-        uses: Counter[int] = Counter()
-        pending = [(self._schema, _FIELDS)]
-        while pending:
-            for field in Table.tables(*pending.pop()):
-                types.append(type_ := field.byte(_TYPE_TYPE))
-                if len(types) > _MAX_FIELDS:
-                    raise Malformed(f"more than {_MAX_FIELDS} fields")
-                allowance.spend(field.vector(_NAME, 1)[1])
-                allowance.spend_metadata(field, _FIELD_METADATA)
-                if type_ in _SIZED_TYPES and (parameters := field.table(_TYPE)):
-                    allowance.spend(parameters.vector(1, _SIZED_TYPES[type_])[1] * _SIZED_TYPES[type_])
-                if dictionary := field.table(_DICTIONARY):
-                    uses[dictionary.scalar(0, "<q")] += 1
-                if field.vector(_CHILDREN, 4)[1]:
-                    pending.append((field, _CHILDREN))
-        return Survey(set(types), uses)
+        """Look at every field; once for all scans that have the very same schema, as those of one producer do."""
+        data = self._schema.data
+        if len(data) > _MAX_KEPT_BYTES:
+            return _survey(self._schema)
+        return _kept_survey(bytes(data), self._schema.at)
 
     def extended_message(self, metadata: Mapping[str, str]) -> bytes:
         """The flatbuffer of a schema message: this schema, its custom metadata extended by `metadata`.
@@ -179,6 +168,32 @@ class SchemaSource:
             size + features - (_SCHEMA_AT + 12),
             self._schema.scalar(_ENDIANNESS, "<h"),
         )
+
+
+@lru_cache(maxsize=1)
+def _kept_survey(flatbuffer: bytes, schema_at: int) -> Survey:
+    return _survey(Table(memoryview(flatbuffer), schema_at))
+
+
+def _survey(schema: Table) -> Survey:
+    allowance = Allowance(schema.data)
+    types: list[int] = []
+    uses: Counter[int] = Counter()
+    pending = [(schema, _FIELDS)]
+    while pending:
+        for field in Table.tables(*pending.pop()):
+            types.append(type_ := field.byte(_TYPE_TYPE))
+            if len(types) > _MAX_FIELDS:
+                raise Malformed(f"more than {_MAX_FIELDS} fields")
+            allowance.spend(field.vector(_NAME, 1)[1])
+            allowance.spend_metadata(field, _FIELD_METADATA)
+            if type_ in _SIZED_TYPES and (parameters := field.table(_TYPE)):
+                allowance.spend(parameters.vector(1, _SIZED_TYPES[type_])[1] * _SIZED_TYPES[type_])
+            if dictionary := field.table(_DICTIONARY):
+                uses[dictionary.scalar(0, "<q")] += 1
+            if field.vector(_CHILDREN, 4)[1]:
+                pending.append((field, _CHILDREN))
+    return Survey(set(types), uses)
 
 
 def _key_values(at: int, metadata: Mapping[str, str]) -> tuple[bytes, list[int]]:

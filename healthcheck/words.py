@@ -11,7 +11,9 @@ MOST_FOREIGN = 300
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `75 s`, `12 min`, `3.5 h`, `2.1 d`."""
+    """`4 ms`, `1.4 s`, `75 s`, `12 min`, `3.5 h`, `2.1 d`."""
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

@@ -13,7 +13,8 @@ check_python() {
 release_name() {
     local version hash
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$SOURCE/pyproject.toml")
-    hash=$(cd "$SOURCE" && find bridge healthcheck systemd docs/config.example.toml scripts/*install* scripts/scan_bridge_restart.sh pyproject.toml -type f ! -name '*.pyc' -print0 |
+    hash=$(cd "$SOURCE" && find bridge healthcheck systemd docs/config.example.toml pyproject.toml scripts/*install* \
+        scripts/scan_bridge_restart.sh -type f ! -name '*.pyc' -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(echo "$PREFIX $SERVICE_USER $PREFECT $("$PYTHON" -V)") | sha256sum)
     echo "$version-${hash:0:12}"
 }
@@ -66,6 +67,7 @@ render() {
     [ "$PREFECT" = yes ] || rm "$share/units/dolphin-scan-bridge-prefect.service"
     cp -r "$sources/systemd/dropins" "$share/"
     cp "$sources/systemd/sysusers.conf" "$sources/systemd/polkit.rules" "$share/"
+    [ "$SERVICE_USER" = dolphin ] || sed -i '/^u  *dolphin /d' "$share/sysusers.conf"
     sed -i -e "s|/opt/scan-bridge|$PREFIX|g" -e "s/^User=dolphin$/User=$SERVICE_USER/" \
         -e "s/^Group=dolphin$/Group=$SERVICE_GROUP/" \
         -e "s/^SupplementaryGroups=dolphin /SupplementaryGroups=$SERVICE_GROUP /" "$share"/units/*

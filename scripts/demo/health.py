@@ -62,8 +62,8 @@ class Received:
 
     @property
     def is_first(self) -> bool:
-        """Whether it tells of a problem for the first time."""
-        return not self.is_end and not any(word in self.body for word in ("— got worse", "— news", "— still so"))
+        """Whether it is an alert, not news of one; the hourly reminder would be one too many here."""
+        return not self.is_end and not any(word in self.body for word in ("— got worse", "— news"))
 
     @property
     def headline(self) -> str:

@@ -175,6 +175,7 @@ def test_another_prefix_and_user_are_used_throughout_and_remembered(
     bridge.start()
     bridge.publishes()
     assert fresh.run("ps", "-o", "user=", "-p", str(bridge.pid)).stdout.strip() == "collector"
+    assert fresh.run("id", "dolphin", check=False).returncode != 0, "not made where it is not used"
     assert fresh.run("sh", "-c", "grep -rl /opt/scan-bridge /usr/local /etc || true").stdout == ""
     assert "nothing to build" in make(fresh, "install", PREFIX="/srv/apps/bridge"), "the user need not be named again"
 
