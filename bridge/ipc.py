@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from bridge import ipc_decode
@@ -136,11 +137,11 @@ def _open_file(view: memoryview) -> tuple[SchemaSource, Iterator[_Message]]:
     if not 0 < length <= footer_end - 8:
         raise Malformed(f"a footer of {length} bytes in a file of {len(view)}")
     footer = root(view[footer_end - length : footer_end])
-    body = view[: footer_end - length]
-    first = _message_at(body, 8)
-    if first.kind != SCHEMA:
-        raise Malformed("an Arrow IPC file that does not begin with a schema")
-    return SchemaSource(first.table, footer), _messages_of_file(body, footer)
+    messages = _messages_of_file(view[: footer_end - length], footer)
+    first = next(messages, None)
+    if first is None:
+        return SchemaSource(footer, footer), messages
+    return SchemaSource(first.table, footer), chain((first,), messages)
 
 
 def _messages_of_file(view: memoryview, footer: Table) -> Iterator[_Message]:

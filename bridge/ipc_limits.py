@@ -76,7 +76,10 @@ class Limits:
         if count and min(buffers) < 0:
             raise Malformed("a buffer has a negative offset or length")
         cost: int = sum(buffers[1::2])
-        if batch.position(_COMPRESSION) or _is_compressed_as_in_0_17(message):
+        is_v4 = message.scalar(_VERSION, "<h") == _V4
+        if is_v4 and batch.position(_COMPRESSION):
+            raise Malformed("compressed buffers with metadata version 4, which pyarrow misreads; write version 5")
+        if batch.position(_COMPRESSION) or (is_v4 and _is_compressed_as_in_0_17(message)):
             cost = _decompressed(buffers, body)
             self._decoded += cost
         elif cost > len(body):  # buffers that overlap come to more than the body that they lie in
@@ -109,7 +112,5 @@ def _decompressed(buffers: Sequence[int], body: memoryview) -> int:
 
 
 def _is_compressed_as_in_0_17(message: Table) -> bool:
-    if message.scalar(_VERSION, "<h") != _V4 or not message.position(_METADATA):
-        return False
     pairs = Allowance(message.data).key_values(message, _METADATA)
     return any(key == _COMPRESSION_OF_0_17 for _, key, _ in pairs)

@@ -85,17 +85,17 @@ class Survey(NamedTuple):
 
 
 class SchemaSource:
-    """The schema of a stream, in its first message; or of a file, in its footer.
+    """The schema of a stream, in its first message; or of a file, in its footer, where all readers take it from.
 
-    The first message of a file has the schema as well, but that is a copy that no reader of files looks at. Only
-    what version of the metadata the file has is said better there: pyarrow's footers say the newest.
+    A file may begin with a schema message as well, or not (JavaScript's do not).
 
     Raises (here and in all it does):
         Malformed: an offset is out of bounds, or the schema unfolds to far more than its size.
     """
 
     def __init__(self, message: Table, footer: Table | None = None) -> None:
-        self._version = message.scalar(_VERSION, "<h")
+        """`message`: of a stream, the first; of a file, any: pyarrow's footers give a wrong metadata version."""
+        self._version = message.scalar(_VERSION, "<h")  # in the same slot of a footer
         self._in_footer = footer is not None
         self._holder = footer or message
         schema = footer.table(_FOOTER_SCHEMA) if footer else message.table(_MESSAGE_HEADER)

@@ -187,27 +187,41 @@ class Source:
             listed = self._listed[day] = _Listed(identity, 0)
         elif listed.mtime_ns == info.st_mtime_ns:
             return identity
-        known: set[int] = set()
-        for file in self._new_files(day, folder, listed.known, known):
-            if newer_than is None or file.key > newer_than:
-                found.offer(file)
-        listed.known = known  # only now: what a failed look found is found again
+        self._list_new(day, folder, listed.known, newer_than, found)
         racy = time.time_ns() - info.st_mtime_ns < RACY_NS
         listed.mtime_ns = 0 if racy else info.st_mtime_ns
         return identity
 
-    def _new_files(self, day: str, folder: str, known: set[int], seen: set[int]) -> Iterator[ScanFile]:
+    def _list_new(self, day: str, folder: str, known: set[int], newer_than: OrderKey | None, found: _Newest) -> None:
+        fresh: set[int] = set()
+        still_there = 0
+        for entry in self._scans(folder):
+            identity = _identity(entry)
+            if identity in known:
+                still_there += 1
+                continue
+            try:
+                info = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            fresh.add(identity)
+            file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
+            if newer_than is None or file.key > newer_than:
+                found.offer(file)
+        # Only now: what a failed look found is found again. And not all anew each time, which would take twice the
+        # memory, but only if some are gone: whatever takes their place is another file.
+        if still_there < len(known):
+            known &= {_identity(entry) for entry in self._scans(folder)}
+        known |= fresh
+
+    def _scans(self, folder: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
                 if number % PROGRESS_EVERY == 0:
                     self._progress()
-                if not is_scan_name(entry.name):
-                    continue
-                identity = hash((entry.name, entry.inode()))
-                if identity not in known:
-                    try:
-                        info = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    yield ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
-                seen.add(identity)
+                if is_scan_name(entry.name):
+                    yield entry
+
+
+def _identity(entry: os.DirEntry[str]) -> int:
+    return hash((entry.name, entry.inode()))

@@ -29,10 +29,12 @@ exit codes (check: as Nagios has them):
   2  check: critical
   3  check: unknown, or the configuration is not valid; wrong usage
   4  check --act: nothing could be done, because the configuration or the state cannot be used
+  78 serve: the configuration is not valid
 """
 FAILED = 1
 UNKNOWN = 3
 NOT_DONE = 4
+EX_CONFIG = 78  # sysexits.h; systemd does not restart `serve` for it
 
 EXAMPLES = {
     None: """\
@@ -61,6 +63,10 @@ examples:
     "alerts": "examples:\n  scan-bridge-health alerts\n  scan-bridge-health alerts --history 20\n",
     "check-config": "examples:\n  scan-bridge-health check-config --config ./config.toml\n",
     "serve": "examples:\n  scan-bridge-health serve              # as the systemd unit does\n",
+    "automations": """\
+examples:
+  PREFECT_API_URL=http://127.0.0.1:4200/api scan-bridge-health automations
+""",
     "dashboard": """\
 A page for the browser: read-only, without a login, on this machine's loopback only. Nothing needs Prefect.
 
@@ -140,6 +146,9 @@ def parser() -> argparse.ArgumentParser:
 
     add("check-config", "validate the whole configuration and print section health").set_defaults(command=_check_config)
     add("serve", "serve the Prefect deployment until stopped").set_defaults(command=_serve)
+    add("automations", "create or update the shipped Automations in Prefect, as serve does").set_defaults(
+        command=_automations
+    )
     add("dashboard", "serve the dashboard, a page for the browser, until stopped").set_defaults(command=_dashboard)
     return top
 
@@ -216,8 +225,25 @@ def _serve(arguments: argparse.Namespace) -> int:
         from healthcheck.serve import serve
 
         return serve(arguments.config)
+    except ConfigError as error:
+        return _refuse(str(error), EX_CONFIG)
     except ModuleNotFoundError as error:
         return _missing(error, "prefect", "serve needs Prefect, which is not installed; `check` works without it")
+
+
+def _automations(arguments: argparse.Namespace) -> int:
+    try:
+        from healthcheck.automations import ensure
+
+        changed = ensure(load(arguments.config))
+    except ModuleNotFoundError as error:
+        return _missing(error, "prefect", "automations live in Prefect, which is not installed")
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever the server or the way to it had against it
+        return _refuse(f"Prefect's server did not take the automations: {error}", FAILED)
+    print("\n".join(f"set {name}" for name in changed) or "nothing to change")
+    return 0
 
 
 def _dashboard(arguments: argparse.Namespace) -> int:

@@ -130,8 +130,8 @@ def _build_wheels(base: Path, wheels: Path, dependencies: list[str]) -> None:
             command.append(f"--setenv={name}={value}")
     # The root's pip is old; a current one resolves in a fraction of the time.
     script = (
-        "set -e; python3 -m venv /tmp/v; /tmp/v/bin/pip install -q -U pip; "
-        'exec /tmp/v/bin/pip wheel -q --no-cache-dir -w /wheels "$@"'
+        "set -e; python3 -m venv /tmp/venv; /tmp/venv/bin/pip install -q -U pip; "
+        'exec /tmp/venv/bin/pip wheel -q --no-cache-dir -w /wheels "$@"'
     )
     _run_logged([*command, "sh", "-c", script, "sh", *dependencies], wheels.with_suffix(".log"))
 

@@ -22,6 +22,7 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
+NAME = "scan-bridge-test"
 BOOT_TIMEOUT_S = 60
 COMMAND_TIMEOUT_S = 60
 POLL_S = 0.05
@@ -51,9 +52,9 @@ class Machine:
         self._root = root
         self._binds = binds or {}
         self._binds_ro = binds_ro or {}
-        self._name = f"scan-bridge-test-{os.getpid()}-{next(_numbers)}"
+        self._name = f"{NAME}-{os.getpid()}-{next(_numbers)}"
         self._nspawn: subprocess.Popen[bytes] | None = None
-        self._leader = 0
+        self.leader = 0  # pid of its systemd, as the host sees it
         self._console = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
 
     def __enter__(self) -> Self:
@@ -91,7 +92,7 @@ class Machine:
             "SYSTEMD_COLORS": "0",
             **(env or {}),
         }
-        command = ["nsenter", "-t", str(self._leader), "-a", "env", "-i"]
+        command = ["nsenter", "-t", str(self.leader), "-a", "env", "-i"]
         command += [f"{name}={value}" for name, value in environment.items()]
         if user:
             command += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
@@ -143,9 +144,9 @@ class Machine:
         """Kill the machine at once, with all that runs in it, and wait until it is gone."""
         nspawn, self._nspawn = self._nspawn, None
         if nspawn is not None:
-            if self._leader:
+            if self.leader:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._leader, signal.SIGKILL)
+                    os.kill(self.leader, signal.SIGKILL)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     nspawn.wait(10)
             nspawn.kill()
@@ -173,10 +174,12 @@ class Machine:
         if not Path("/run/systemd/system").exists():
             # No systemd on the host that could give the machine a control group of its own.
             command.append("--keep-unit")
+            _remove_groups_of_the_dead()
             joined = "".join(f"mkdir -p {group}; echo $$ > {group}/cgroup.procs; " for group in self._cgroups())
             command = ["sh", "-c", f'set -e; {joined} exec "$@"', "sh", *command]
         self._nspawn = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *command],
+            # If the tests are killed: SIGTERM has nspawn shut the machine down; SIGKILL would set it loose.
+            ["setpriv", "--pdeathsig", "TERM", *command],
             stdin=subprocess.DEVNULL,
             stdout=self._console,
             stderr=subprocess.STDOUT,
@@ -191,21 +194,33 @@ class Machine:
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
         if not children:
             return False
-        self._leader = int(children[-1])
+        self.leader = int(children[-1])
         state = self.run("systemctl", "is-system-running", check=False, timeout_s=10).stdout.strip()
         return state in ("running", "degraded")
 
     def _is_inside(self, process: Path) -> bool:
-        return os.readlink(process / "ns/pid") == os.readlink(f"/proc/{self._leader}/ns/pid")
+        return os.readlink(process / "ns/pid") == os.readlink(f"/proc/{self.leader}/ns/pid")
 
     def _cgroups(self) -> list[Path]:
-        top = Path("/sys/fs/cgroup")
-        hierarchies = [top] if (top / "cgroup.procs").exists() else [top / "systemd", top / "unified"]
-        return [hierarchy / self._name for hierarchy in hierarchies if hierarchy.is_dir()]
+        return [hierarchy / self._name for hierarchy in _hierarchies()]
 
     def _console_text(self) -> str:
         self._console.seek(0)
         return self._console.read().decode(errors="replace")[-4000:]
+
+
+def _hierarchies() -> list[Path]:
+    top = Path("/sys/fs/cgroup")
+    folders = [top] if (top / "cgroup.procs").exists() else [top / "systemd", top / "unified"]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _remove_groups_of_the_dead() -> None:
+    """A test run that was killed leaves its groups, empty once its machines are down."""
+    for hierarchy in _hierarchies():
+        for group in hierarchy.glob(f"{NAME}-*"):
+            if not Path("/proc", group.name.split("-")[-2]).exists():
+                _remove_groups(group)
 
 
 def _remove_groups(group: Path) -> bool:

@@ -233,10 +233,7 @@ def test_a_notifier_that_is_down_delays_the_alert_and_loses_and_doubles_nothing(
     with watch.producer():
         watch.healthy()
     inbox.broken = True
-    for _ in range(8):
-        standing = watch.check()
-    assert "stale_data (producer stopped)" in standing
-    assert "notifier (notifier failed)" in standing
+    watch.until_standing("stale_data (producer stopped)", "notifier (notifier failed)")
     assert inbox.messages == []
     inbox.broken = False
     watch.check()

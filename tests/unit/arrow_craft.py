@@ -187,9 +187,16 @@ def stream(schema_: Table, *messages: bytes, end: bytes = END, **options: object
     return b"".join((message(SCHEMA, schema_, **options), *messages, end))  # type: ignore[arg-type]
 
 
-def file(schema_: Table, dictionaries: Sequence[bytes], batches: Sequence[bytes], **footer: object) -> bytes:
+def file(
+    schema_: Table,
+    dictionaries: Sequence[bytes],
+    batches: Sequence[bytes],
+    metadata: Vector | None = None,
+    *,
+    schema_first: bool = True,
+) -> bytes:
     """Each message in `batches` may be the same object twice: it is then listed twice, stored once."""
-    out = bytearray(b"ARROW1\0\0" + message(SCHEMA, schema_))
+    out = bytearray(b"ARROW1\0\0" + (message(SCHEMA, schema_) if schema_first else b""))
     places: dict[int, bytes] = {}
     lists = []
     for messages in (dictionaries, batches):
@@ -199,6 +206,6 @@ def file(schema_: Table, dictionaries: Sequence[bytes], batches: Sequence[bytes]
                 places[id(encoded)] = struct.pack("<qi4xq", len(out), 8 + length, len(encoded) - 8 - length)
                 out += encoded
         lists.append(Raw(len(messages), b"".join(places[id(encoded)] for encoded in messages)))
-    extra = {4: footer["metadata"]} if "metadata" in footer else {}
-    encoded = flatbuffer(Table({0: ("h", V5), 1: schema_, 2: lists[0], 3: lists[1], **extra}))
-    return bytes(out + END + encoded + struct.pack("<i", len(encoded)) + b"ARROW1")
+    slots = {0: ("h", V5), 1: schema_, 2: lists[0], 3: lists[1], **({4: metadata} if metadata else {})}
+    footer = flatbuffer(Table(slots))
+    return bytes(out + END + footer + struct.pack("<i", len(footer)) + b"ARROW1")

@@ -52,19 +52,6 @@ def test_a_hole_between_the_messages_of_a_stream_is_refused() -> None:
         ipc.to_stream(content, PROVENANCE, LIMIT)
 
 
-def test_a_file_whose_start_is_not_written_yet_is_refused() -> None:
-    content = bytearray(written([scan()], "file"))
-    schema_end = content.index(craft.CONTINUATION, 12)
-    content[8:schema_end] = bytes(schema_end - 8)
-    with pytest.raises(ipc.InvalidScan):
-        ipc.to_stream(content, PROVENANCE, LIMIT)
-    batch = craft.batch(indices(1))
-    schema = craft.schema([craft.a_field("x", INT, INT32)])
-    content = craft.file(schema, [], [batch]).replace(craft.message(craft.SCHEMA, schema), batch, 1)
-    with pytest.raises(ipc.InvalidScan, match="does not begin with a schema"):
-        ipc.to_stream(content, PROVENANCE, LIMIT)
-
-
 def test_zeros_after_the_end_of_a_stream_are_dropped_and_anything_else_there_is_refused() -> None:
     content = written([scan()], "stream")
     value = ipc.to_stream(content + bytes(4096), PROVENANCE, LIMIT)
@@ -144,6 +131,15 @@ def test_a_footer_that_does_not_fit_the_messages_is_refused() -> None:
         struct.pack_into("<i" if position == at + 8 else "<q", damaged, position, number + change)
         with pytest.raises(ipc.InvalidScan):
             ipc.to_stream(damaged, PROVENANCE, LIMIT)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+@pytest.mark.parametrize("format_", FORMATS)
+def test_what_pyarrow_would_misread_is_refused(format_: str, compression: str) -> None:
+    """It takes compressed buffers for plain ones if the metadata has version 4."""
+    options = {"compression": compression, "metadata_version": pa.ipc.MetadataVersion.V4}
+    with pytest.raises(ipc.InvalidScan, match="metadata version 4"):
+        ipc.to_stream(written([scan()], format_, **options), PROVENANCE, LIMIT)
 
 
 def test_structural_damage_beside_such_values_is_refused() -> None:

@@ -63,6 +63,13 @@ def test_batches_without_rows_or_without_columns_go_through(format_: str) -> Non
     assert_unchanged(written([nothing, nothing], format_), 0)
 
 
+def test_a_file_that_does_not_begin_with_its_schema_goes_through() -> None:
+    """As JavaScript writes them."""
+    schema = craft.schema([craft.a_field("x", INT, INT32)])
+    assert_unchanged(craft.file(schema, [], [craft.batch(indices(1, 2))], schema_first=False), 2)
+    assert_unchanged(craft.file(schema, [], [], schema_first=False), 0)
+
+
 @pytest.mark.parametrize("format_", FORMATS)
 def test_custom_metadata_of_a_batch_is_kept(format_: str) -> None:
     sink = io.BytesIO()
