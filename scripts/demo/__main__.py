@@ -27,7 +27,7 @@ from hazelcast.errors import HazelcastError
 from pieces import DemoError
 from rich.console import Console
 from rich.live import Live
-from stage import SCAN_BRIDGE, Demo
+from stage import CLUSTER, SCAN_BRIDGE, Demo
 from story import FAULTS, Fault, Steps
 from view import View, panel, plain, plain_message
 
@@ -173,6 +173,7 @@ def play(
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scan-bridge-demo-")))
     print("starting Hazelcast, the bridge, a producer and the health check", flush=True)
     demo = Demo(folder, stack, stopped, FAULT_CHECK_S if fault else CHECK_S)
+    print(f"running; for a consumer of your own: Hazelcast at {demo.address}, cluster {CLUSTER}", flush=True)
     show(demo, duration_s, story.tell(demo, fault) if fault else None, stopped)
     succeeded, line = verdict(demo.settle(), demo.root)
     if not fault or not succeeded:

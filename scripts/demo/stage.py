@@ -27,7 +27,7 @@ SCAN_BRIDGE = Path(sys.executable).with_name("scan-bridge")
 CLUSTER = f"scan-bridge-demo-{os.getpid()}"
 RATE = "2"  # scans a second
 START_S = 60.0  # deadline for each piece to be ready; three seconds for all on an idle machine
-SETTLE_S = 30.0  # deadline for the last scan to arrive after the producer was stopped
+SETTLE_S = 20.0  # deadline for the last scan to arrive after the producer was stopped
 
 CONFIG = """\
 state_dir = "{folder}/state"
@@ -59,12 +59,12 @@ class Demo:
         self.start_member()
         self.wait_for(lambda: "is STARTED" in self.member.log(), f"{self.member.name} is not ready")
         self._port = re.findall(r":(\d+) is STARTED", self.member.log())[0]
-        address = f"127.0.0.1:{self._port}"
-        text = CONFIG.format(folder=folder, address=address, cluster=CLUSTER) + HEALTH.format(folder=folder)
+        self.address = f"127.0.0.1:{self._port}"
+        text = CONFIG.format(folder=folder, address=self.address, cluster=CLUSTER) + HEALTH.format(folder=folder)
         self.config.write_text(text)
         # Never blocks: without a connection every call fails at once.
         self._client = HazelcastClient(
-            cluster_members=[address],
+            cluster_members=[self.address],
             cluster_name=CLUSTER,
             async_start=True,
             reconnect_mode=ReconnectMode.ASYNC,

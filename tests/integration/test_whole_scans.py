@@ -81,7 +81,7 @@ def test_no_cut_of_a_scan_is_ever_published(
 ) -> None:
     bridge = new_bridge(source={"settle_s": 0.2}).start()
     content = scan(rows=1, format=format)
-    first = land(bridge.root, f"{day()}/first.arrow")
+    first = land(bridge.root, f"{day()}/a_first.arrow")
     consumer.expect(first)
 
     for length in range(len(content)):
