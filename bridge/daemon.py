@@ -36,6 +36,8 @@ DEFAULT_WATCHDOG_S = 30.0
 SILENCE_SHARE = 2 / 3
 LONGEST_STEP_SHARE = 1 / 8
 READY_DEADLINE_S = 15.0
+# The longest pause after a call that failed (trouble.py), and some.
+BACKOFF_S = 2.0
 
 
 class Bridge:
@@ -154,8 +156,8 @@ class Bridge:
         hazelcast = self._config.hazelcast
         longest_step_s = {
             "connector": hazelcast.connect_timeout_s * len(hazelcast.members) + hazelcast.call_timeout_s + 4,
-            "publisher": hazelcast.call_timeout_s * 4,
-            "reporter": hazelcast.call_timeout_s * 2,
+            "publisher": hazelcast.call_timeout_s * 4 + BACKOFF_S,
+            "reporter": hazelcast.call_timeout_s * 2 + BACKOFF_S,
         }
         return max(self._watchdog_s * SILENCE_SHARE, longest_step_s.get(stage, 0))
 

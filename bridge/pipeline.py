@@ -45,7 +45,8 @@ class Pipeline:
         self._backlog = Backlog(config.max_future_s, config.settle_s)
         self._wake = asyncio.Event()
         self._trouble = Trouble(log, "publishing", first_wait_s=0.05)
-        self._high_water: OrderKey | None = None  # the newest ever seen in the map; below it nothing counts as skipped
+        self._high_water: OrderKey | None = None  # the newest ever seen in the map
+        self._left_out = 0  # by looks so far
         self.last: Published | None = None
         self.read_in_thread = False  # set where a read may hang (network file systems)
         self.published = asyncio.Event()  # set after each publish; the status reporter clears it
@@ -59,7 +60,11 @@ class Pipeline:
     def hint(self, path: str, delay_s: float = 0.0) -> None:
         """Something happened to this file; it is worth a look in `delay_s`."""
         with contextlib.suppress(OSError):  # gone again
-            self._offer(stat_scan(self._config.root, path), delay_s)
+            file = stat_scan(self._config.root, path)
+            if self._is_old(file) and not self._supersedes(file):
+                self._count_skipped(file)  # it landed late
+            else:
+                self._offer(file, delay_s)
 
     def touched(self, path: str) -> None:
         """The inode of this file changed, perhaps not its content; older scans are of no interest then."""
@@ -70,7 +75,9 @@ class Pipeline:
 
     def found(self, look: Look) -> None:
         """A look at the folder found these files."""
-        self._metrics.skipped += look.left_out
+        if self._high_water is None:  # else they were left out, or announced by events, before
+            self._metrics.skipped += max(0, look.left_out - self._left_out)
+            self._left_out = max(self._left_out, look.left_out)
         for file in look.files:
             self._offer(file, 0.0)
 
@@ -208,25 +215,32 @@ class Pipeline:
             "published %s as %d: %d rows, %d bytes, lag %.1f ms", file.path, sequence, published.rows, published.bytes,
             lag_ms, extra=_fields(file, SEQUENCE=sequence, ROWS=published.rows, LAG_MS=round(lag_ms, 3)),
         )  # fmt: skip
-        if is_future(file.mtime_ns, time.time_ns(), self._config.max_future_s):
-            self._dated_ahead(file)
         self._backlog.drop(file)
         now_ns = time.time_ns()
         for overtaken in self._backlog.drop_overtaken(published.provenance.held, now_ns):
-            if self._high_water is None or overtaken.key > self._high_water:
-                self._skipped(overtaken)
-        self._high_water = max(self._high_water or file.key, file.key)
+            self._skipped(overtaken)
+        if is_future(file.mtime_ns, now_ns, self._config.max_future_s):
+            self._dated_ahead(file)
+        else:
+            self._high_water = max(self._high_water or file.key, file.key)
         self.published.set()
 
     def _overtaken(self, file: ScanFile) -> None:
-        held = self._publisher.held
         if is_future(file.mtime_ns, time.time_ns(), self._config.max_future_s):
             self._dated_ahead(file)
-        elif held is not None and held.key != file.key:
+        else:
             self._skipped(file)
         self._backlog.drop(file)
 
+    def _is_old(self, file: ScanFile) -> bool:
+        return self._high_water is not None and file.key < self._high_water
+
     def _skipped(self, file: ScanFile) -> None:
+        # An old one is found again by each look that takes every file for new; it had its turn, or was counted.
+        if not self._is_old(file) and file.key != self._high_water:
+            self._count_skipped(file)
+
+    def _count_skipped(self, file: ScanFile) -> None:
         self._metrics.skipped += 1
         log.debug("skipped %s: overtaken by a newer scan", printable(file.path), extra=_fields(file))
 

@@ -167,7 +167,7 @@ class Watch:
         report = self._seen.report.value
         if report is not None and report.snapshot.scope == "remote":
             return ()
-        command = ["journalctl", "--no-pager", f"--unit={self._config.health.unit}", "--output=json"]
+        command = ["journalctl", "--no-pager", "--namespace=*", f"--unit={self._config.health.unit}", "--output=json"]
         command += ["--output-fields=MESSAGE,PRIORITY", "--priority=warning", f"--lines={JOURNAL_LINES}"]
         ran = commands.run(command, COMMAND_S)
         if ran.status != 0:

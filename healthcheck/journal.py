@@ -25,7 +25,7 @@ def look(unit: str, cursor: str | None, most: int, deadline_s: float) -> Journal
     Raises:
         CommandError: journalctl cannot be run, fails, hangs, or may not read the system's journal.
     """
-    base = ["journalctl", "--no-pager", f"--unit={unit}", "--output=json"]
+    base = ["journalctl", "--no-pager", "--namespace=*", f"--unit={unit}", "--output=json"]
     base += ["--output-fields=MESSAGE,PRIORITY"]
     filtered = [*base, "--priority=warning"]
     since = [f"--after-cursor={cursor}"] if cursor else [f"--since=-{FIRST_LOOK_S}"]

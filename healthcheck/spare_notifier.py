@@ -6,6 +6,8 @@ Keyed by the names of Prefect's blocks, so that what was told here is not told a
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -40,18 +42,27 @@ class SpareNotifier:
             apprise: Any = import_module("apprise")
         except ImportError as error:
             raise NotDelivered("waits for Prefect: the package apprise is not installed") from error
-        # Apprise's own log lines carry URLs.
-        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-        service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, app_id="scan-bridge"))
-        if not service.add(self._with_timeout(urls[block])):
-            raise NotDelivered("the URL for it is none that Apprise knows")
-        if not service.notify(title=subject, body=body):
-            raise NotDelivered("the service did not take it")
+        with _silence("apprise"):  # its log lines carry URLs
+            service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, app_id="scan-bridge"))
+            if not service.add(self._with_timeout(urls[block])):
+                raise NotDelivered("the URL for it is none that Apprise knows")
+            if not service.notify(title=subject, body=body):
+                raise NotDelivered("the service did not take it")
 
     def _with_timeout(self, url: str) -> str:
         """Apprise takes its timeouts in the URL."""
         each_s = self._health.alerts.send_timeout_s / 2
         return f"{url}{'&' if '?' in url else '?'}cto={each_s:g}&rto={each_s:g}"
+
+
+@contextmanager
+def _silence(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def parse_urls(text: str) -> dict[Block, str]:

@@ -46,11 +46,10 @@ build_release() {
 }
 
 # Ahead of time, because the services cannot write here. What they never import stays as it is; some packages carry
-# files for newer Pythons, which do not compile. With DESTDIR the compiled files must not name it.
+# files for newer Pythons, which do not compile. What venv compiled would name DESTDIR, so it is made anew.
 compile_all() {
-    local force=()
-    [ -z "$DESTDIR" ] || force=(-f)
-    "$1/bin/python" -m compileall -q "${force[@]}" -j 0 -x '/tests/' -s "$DESTDIR" -p / "$1/lib" >/dev/null || true
+    find "$1/lib" -name __pycache__ -prune -exec rm -rf {} +
+    "$1/bin/python" -B -m compileall -q -j 0 -x '/(pip|tests)/' -s "$DESTDIR" -p / "$1/lib" >/dev/null || true
 }
 
 # The units and other files of the sources $1, with this installation's paths and users, into $2.

@@ -109,6 +109,12 @@ def test_a_member_frozen_and_thawed_gets_the_newest_scan(new_bridge: NewBridge, 
         own_member.resume()
         expect(client, path, RETURN_S)
         bridge.wait_status_line("hazelcast connected")
+    # All are looked at anew after each return, and yet none is counted twice.
+    bridge.wait_status(
+        client,
+        lambda status: status["counters"]["published"] + status["counters"]["skipped"] == 7,
+        "each of the 7 was published or skipped",
+    )
 
 
 def test_an_outage_costs_no_memory_however_many_scans_come(new_bridge: NewBridge, own_member: Member) -> None:
