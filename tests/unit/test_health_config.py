@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from health_cases import config
 from bridge.config import Config, ConfigError
 from bridge.config import load as load_bridge
 from healthcheck import hours
-from healthcheck.config import Window, load
+from healthcheck.config import Health, Window, load
 
 SOURCE = '[source]\nroot = "/data/scans"\n'
 
@@ -141,3 +142,20 @@ def test_hours_follow_the_zone_through_a_change_to_summer_time(now: str, expecte
 def test_a_window_over_the_night_in_which_the_clock_is_turned_back_is_an_hour_longer() -> None:
     night = window(**{"from": "22:00", "to": "06:00", "time_zone": "Europe/Zurich"})
     assert hours.expected_for_s([night], at("2026-10-25T04:59")) == 9 * 3600 - 60
+
+
+def test_the_shipped_example_shows_the_health_checks_defaults(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "docs" / "config.example.toml"
+    shown = tmp_path / "config.toml"
+    shown.write_text(re.sub(r"^#([a-z_]+ = )", r"\1", example.read_text(), flags=re.MULTILINE))
+    assert load(shown).health == load(example).health == Health()
+
+
+def test_the_shipped_example_shows_values_that_can_be_used(tmp_path: Path) -> None:
+    example = (Path(__file__).parents[2] / "docs" / "config.example.toml").read_text()
+    health = example.partition("# ---- health check: see below\n")[2]
+    shown = tmp_path / "config.toml"
+    shown.write_text('[source]\nroot = "/data"\n' + re.sub(r"^#   (.*)", r"\1", health, flags=re.MULTILINE))
+    loaded = load(shown).health
+    assert loaded.groups["trading"].blocks == ("slack-webhook/scan-trading", "pager-duty-webhook/scan-trading")
+    assert loaded.expected[0].time_zone == "Europe/Zurich"
