@@ -18,6 +18,7 @@ from bridge import __version__
 from bridge.cluster import Cluster, ClusterError
 from bridge.config import Config, ConfigError
 from bridge.lookout import Lookout
+from bridge.malloc import keep_freed_memory
 from bridge.metrics import Metrics
 from bridge.notify import Notify
 from bridge.pipeline import Pipeline
@@ -227,6 +228,7 @@ def refuse(reason: str) -> None:
 
 def run(config: Config, reload: Callable[[], Config]) -> NoReturn:
     """`serve`, then end the process with exit code 0, or 1 after a stage failed."""
+    keep_freed_memory()
     asyncio.run(_serve_and_leave(config, reload))
     raise AssertionError  # not reached
 

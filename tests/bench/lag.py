@@ -25,6 +25,7 @@ from bridge.provenance import Provenance
 MOST_BLOCK_BYTES = 1_000_000_000
 START_S = 30.0
 WARM_UP_RATE_HZ = 100.0
+WARM_UP_BYTES_PER_S = 50_000_000
 GUARD = 0.1  # share of a turn that is kept clear, so that turns do not overlap
 
 
@@ -52,6 +53,8 @@ class LagMeter:
 
     def warm_up(self, processes: list[Measured], template: Template, scans: int) -> None:
         """Wait until each works, then let it, and the member's compiler, run in."""
+        # No faster than the listening client can take it.
+        pause_s = max(1 / WARM_UP_RATE_HZ, len(template) * len(processes) / WARM_UP_BYTES_PER_S)
         scans = max(1, min(scans, MOST_BLOCK_BYTES // len(template)))
         for process in processes:
             deadline = time.monotonic() + START_S
@@ -62,7 +65,7 @@ class LagMeter:
                 time.sleep(0.02)
         for _ in range(scans):
             last = {process.map: self._stage_and_land(process, template) for process in processes}
-            time.sleep(1 / WARM_UP_RATE_HZ)
+            time.sleep(pause_s)
         for process in processes:
             self._sightings.wait(process.map, last[process.map])
             process.folder.clear()

@@ -24,6 +24,8 @@ from bench.sightings import Sightings
 
 SIZE = 100 * KB  # of a usual scan; the goals are about it
 CLOSE_PAUSE_S = 0.05
+# Room for the largest values flat out. The member is asked for its own times of updates, kept only if told so.
+MEMBER_OPTIONS = ("-Xmx2g", "-Dhz.map.default.per-entry-stats-enabled=true")
 
 Row = dict[str, Any]
 
@@ -37,8 +39,7 @@ class Session:
         self._place = place
         self._console = console
         self._numbers = count(1)
-        # The member's own clock is asked for the time of updates, which it keeps only if told so.
-        self._member = Member(java_options=("-Dhz.map.default.per-entry-stats-enabled=true",))
+        self._member = Member(java_options=MEMBER_OPTIONS)
         self.lags: list[Lags] = []
         self._tables: dict[str, list[Row]] = {}
 
