@@ -18,7 +18,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
-MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+MIRROR = os.environ.get("DEBIAN_MIRROR", "")  # or debootstrap's own
 PACKAGES = (
     "ca-certificates",
     "dbus",
@@ -102,7 +102,7 @@ def _debootstrap(target: Path) -> None:
         f"--include={','.join(PACKAGES)}",
         SUITE,
         str(target),
-        MIRROR,
+        *([MIRROR] if MIRROR else []),
     ]
     _run_logged(command, target.with_suffix(".log"))
     (target / "etc/hosts").write_text(HOSTS)
