@@ -33,8 +33,8 @@ def draw(results: list[Lags], path: Path, caption: str) -> None:
             _violins(axis, panel)
             axis.set_title(f"{size_text(size)}, {rate_text(rate)}", fontsize=10)
         row[0].set_ylabel("lag in ms")
-    figure.suptitle("From the rename of a scan to an independent client that has it: p50 (—) and p99 (·)")
-    figure.text(0.01, 0.005, caption, fontsize=7, color="#5f6368")
+    figure.suptitle("From the rename of a scan to an independent client that has it:\np50 (—) and p99 (·)", fontsize=11)
+    figure.text(0.01, 0.005, caption, fontsize=6, color="#5f6368", wrap=True)
     figure.tight_layout(rect=(0, 0.02, 1, 0.99))
     figure.savefig(path, dpi=130)
 
