@@ -60,7 +60,7 @@ class LagMeter:
             deadline = time.monotonic() + START_S
             while not self._sightings.latest(process.map):
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{process.name} published nothing; see {process.log_path}")
+                    raise TimeoutError(f"nothing was published; {process.plight()}")
                 self._stage_and_land(process, template)
                 time.sleep(0.02)
         for _ in range(scans):
@@ -134,7 +134,10 @@ class LagMeter:
 
     def _look_up(self, process: Measured, landed: dict[int, int], result: Lags) -> None:
         first, last = min(landed), max(landed)
-        self._sightings.wait(process.map, last)
+        try:
+            self._sightings.wait(process.map, last)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {process.plight()}") from error
         for number, landed_ns in landed.items():
             result.lags_ms.append((self._sightings.wait(process.map, number) - landed_ns) / 1e6)
         result.landed += len(landed)

@@ -48,6 +48,6 @@ def along_outage(
     ready = time.monotonic()
     while not is_published(last):
         if time.monotonic() > ready + BACK_S:
-            raise TimeoutError(f"the bridge did not come back; see {process.log_path}")
+            raise TimeoutError(f"the bridge did not come back; {process.plight()}")
         time.sleep(0.01)
     return [*samples, (int(seconds * rate_hz), process.rss_mb())], time.monotonic() - ready

@@ -62,6 +62,12 @@ class Measured:
             self._process.wait(20)
             self._process = None
 
+    def plight(self) -> str:
+        """Whether it runs and what it said last, for the message of a measurement that failed."""
+        ended = self._process.poll() if self._process else None
+        said = self.log_path.read_text(errors="replace")[-1000:]
+        return f"{self.name} {'runs' if ended is None else f'ended with {ended}'}; it said last:\n{said}"
+
     def command(self) -> list[str]:
         """What is executed."""
         raise NotImplementedError

@@ -47,7 +47,11 @@ class Sightings:
         """
         with self._news:
             if not self._news.wait_for(lambda: self.latest(map_name) >= number, timeout_s):
-                raise TimeoutError(f"{map_name}: scan {number} not seen in {timeout_s:g} s")
+                newest = {name: self.latest(name) for name in self._numbers}
+                raise TimeoutError(
+                    f"{map_name}: scan {number} not seen in {timeout_s:g} s; the newest seen: {newest}; "
+                    f"the listening client {'runs' if self._process.poll() is None else 'has ended'}"
+                )
             return self._times_ns[map_name][bisect_left(self._numbers[map_name], number)]
 
     def latest(self, map_name: str) -> int:

@@ -32,7 +32,8 @@ def crashes_and_publishes_again(bridge: Bridge, result: str) -> None:
     bridge.publishes()
     assert bridge.results() == [result]
     assert bridge.restarts == 1
-    assert bridge.show("ActiveState") == "active"
+    # A scan may be in the map a moment before systemd has read READY=1.
+    until(lambda: bridge.show("ActiveState") == "active", 10, bridge.log)
 
 
 def test_start_returns_when_the_bridge_is_ready_and_status_says_what_it_does(running: Bridge) -> None:
