@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import image
@@ -10,12 +11,15 @@ from hazelcast import HazelcastClient
 from hazelcast_member import Member
 from machine import Machine
 from service import SCANS, Bridge
+from watch import Inbox, Watch
 
 SOURCE = "/src"
 WHEELS = "/wheels"
 # Nothing is downloaded: the wheels were made when the root was.
 PIP_ENV = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
 INSTALL_TIMEOUT_S = 300
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +73,33 @@ def own_bridge(machine: Machine, own_member: Member) -> Iterator[Bridge]:
     bridge = Bridge(machine, own_member, "scans", own_member.client())
     bridge.configure()
     yield bridge
+    bridge.clean()
+
+
+@pytest.fixture(scope="session")
+def watched_machine(boot: Callable[[], Machine]) -> Machine:
+    """A machine with everything installed. Prefect's units are not started."""
+    machine = boot()
+    make(machine, "install")
+    return machine
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    inbox = Inbox()
+    yield inbox
+    inbox.close()
+
+
+@pytest.fixture
+def watch(watched_machine: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watch]:
+    """A bridge and its health check, configured, the bridge running."""
+    bridge = Bridge(watched_machine, own_member, f"faults{next(_numbers)}", own_member.client())
+    watch = Watch(watched_machine, bridge, inbox)
+    watch.configure()
+    bridge.start()
+    yield watch
+    watch.clean()
     bridge.clean()
 
 

@@ -5,61 +5,17 @@ Installed as a user would, on a real systemd, against a real Hazelcast; the chec
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import make
 from hazelcast_member import Member
-from machine import Machine
-from service import UNIT, Bridge
+from service import UNIT
 from watch import CHECK, STATE, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
 # Where only ops is concerned: the data may be late for a moment, which is not what the test is about.
 PATIENT = {"health__rules__stale_data__critical_s": "600.0"}
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def watched_machine(boot: Callable[[], Machine]) -> Machine:
-    """A machine with everything installed. Prefect's units are not started: checks are run one by one."""
-    machine = boot()
-    make(machine, "install")
-    return machine
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    inbox = Inbox()
-    yield inbox
-    inbox.close()
-
-
-@pytest.fixture
-def watch(watched_machine: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watch]:
-    """A bridge and its health check, configured, the bridge running."""
-    bridge = Bridge(watched_machine, own_member, f"faults{next(_numbers)}", own_member.client())
-    watch = Watch(watched_machine, bridge, inbox)
-    watch.configure()
-    bridge.start()
-    yield watch
-    watch.clean()
-    bridge.clean()
-
-
-def told_once(inbox: Inbox, title: str, *groups: str) -> None:
-    """These groups, and no others, were told once of this problem and once that it is over."""
-    for group in ("ops", "trading"):
-        messages = inbox.to(group)
-        later = ("— got worse", "— news")
-        opened = [m for m in messages if "RESOLVED" not in m.subject and not any(word in m.body for word in later)]
-        over = [m for m in messages if "RESOLVED" in m.subject]
-        assert (len(opened), len(over)) == ((1, 1) if group in groups else (0, 0)), messages
-    assert any(title in message.subject for message in inbox.messages), inbox.messages
 
 
 def test_a_healthy_bridge_alerts_nobody_and_is_left_alone(watch: Watch, inbox: Inbox) -> None:
@@ -81,7 +37,7 @@ def test_the_producer_stops_so_ops_and_trading_are_told_and_nothing_is_restarted
     assert watch.bridge.pid == pid
     with watch.producer():
         watch.until_quiet()
-    told_once(inbox, "stale_data (producer stopped)", "ops", "trading")
+    inbox.told_once("stale_data (producer stopped)", "ops", "trading")
 
 
 def test_an_operator_stops_the_unit_and_nothing_starts_it_again(watch: Watch, inbox: Inbox) -> None:
@@ -93,7 +49,7 @@ def test_an_operator_stops_the_unit_and_nothing_starts_it_again(watch: Watch, in
         assert watch.bridge.show("ActiveState") == "inactive"
         watch.machine.run("systemctl", "start", UNIT)
         watch.until_quiet()
-    told_once(inbox, "process_stopped (stopped by an operator)", "ops", "trading")
+    inbox.told_once("process_stopped (stopped by an operator)", "ops", "trading")
 
 
 def test_killed_again_and_again_it_is_one_crash_alert_and_systemd_brings_it_back(watch: Watch, inbox: Inbox) -> None:
@@ -105,7 +61,7 @@ def test_killed_again_and_again_it_is_one_crash_alert_and_systemd_brings_it_back
             watch.check()
         watch.until_alert("process_crash (crashed)")
         watch.until_quiet()
-    told_once(inbox, "process_crash", "ops")
+    inbox.told_once("process_crash", "ops")
 
 
 def test_a_frozen_process_is_restarted_by_the_check(watch: Watch, inbox: Inbox) -> None:
@@ -116,7 +72,7 @@ def test_a_frozen_process_is_restarted_by_the_check(watch: Watch, inbox: Inbox) 
         watch.until_alert("hazelcast (bridge cut off from Hazelcast)")
         assert watch.bridge.pid not in (0, frozen)
         watch.until_quiet()
-    told_once(inbox, "hazelcast (bridge cut off from Hazelcast)", "ops")
+    inbox.told_once("hazelcast (bridge cut off from Hazelcast)", "ops")
     assert any("restarted by this check" in message.body for message in inbox.messages)
 
 
@@ -131,7 +87,7 @@ def test_a_hung_publisher_is_restarted_by_the_check_if_the_watchdog_does_not(wat
         watch.until_alert("stale_data (bridge stuck)", told="trading")
         assert watch.bridge.pid not in (0, hung)
         watch.until_quiet()
-    told_once(inbox, "stale_data (bridge stuck)", "ops", "trading")
+    inbox.told_once("stale_data (bridge stuck)", "ops", "trading")
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
@@ -145,7 +101,7 @@ def test_hazelcast_is_away_so_a_restart_is_useless(watch: Watch, inbox: Inbox, o
         own_member.start() if fault == "killed" else own_member.resume()
         watch.until_quiet()
     assert watch.bridge.pid == pid
-    told_once(inbox, "hazelcast (Hazelcast away)", "ops", "trading")
+    inbox.told_once("hazelcast (Hazelcast away)", "ops", "trading")
 
 
 def test_the_source_is_gone_so_a_restart_is_useless(watch: Watch, inbox: Inbox) -> None:
@@ -160,7 +116,7 @@ def test_the_source_is_gone_so_a_restart_is_useless(watch: Watch, inbox: Inbox) 
     with watch.producer():
         watch.until_quiet()
     assert watch.bridge.pid == pid
-    told_once(inbox, "stale_data (source unmounted or unreadable)", "ops", "trading")
+    inbox.told_once("stale_data (source unmounted or unreadable)", "ops", "trading")
 
 
 def test_files_arrive_but_all_are_bad_so_a_restart_is_useless(watch: Watch, inbox: Inbox) -> None:
@@ -174,7 +130,7 @@ def test_files_arrive_but_all_are_bad_so_a_restart_is_useless(watch: Watch, inbo
         watch.bad_scans = False
         watch.until_quiet()
     assert watch.bridge.pid == pid
-    told_once(inbox, "stale_data (all new files bad)", "ops", "trading")
+    inbox.told_once("stale_data (all new files bad)", "ops", "trading")
 
 
 def test_the_checks_state_finds_no_room_but_alerts_are_still_told_once(watch: Watch, inbox: Inbox) -> None:
@@ -189,7 +145,7 @@ def test_the_checks_state_finds_no_room_but_alerts_are_still_told_once(watch: Wa
         assert len(inbox.to("ops")) == 1
         watch.machine.run("umount", STATE)
         watch.until_quiet()
-    told_once(inbox, "state (state not writable)", "ops")
+    inbox.told_once("state (state not writable)", "ops")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +167,7 @@ def test_over_the_line_ops_is_told_and_nothing_is_restarted(
         watch.configure(**PATIENT)
         watch.until_quiet()
     assert watch.bridge.pid == pid
-    told_once(inbox, f"{rule} (over the limit)", "ops")
+    inbox.told_once(f"{rule} (over the limit)", "ops")
 
 
 def test_memory_over_the_critical_line_is_restarted_within_the_budget_and_then_left_alone(
@@ -253,4 +209,4 @@ def test_a_clock_that_steps_is_told_to_ops(watch: Watch, inbox: Inbox) -> None:
         watch.until_alert("clock (clock stepped)")
         watch.configure(**PATIENT)
         watch.until_quiet()
-    told_once(inbox, "clock (clock stepped)", "ops")
+    inbox.told_once("clock (clock stepped)", "ops")

@@ -16,6 +16,7 @@ from machine import Machine, until
 from service import CONFIG, DAY, UNIT, Bridge
 
 CHECK = "dolphin-scan-bridge-healthcheck-fallback.service"
+TIMER = "dolphin-scan-bridge-healthcheck-fallback.timer"
 STATE = "/var/lib/scan-bridge-healthcheck"
 URLS = "/etc/scan-bridge/spare-urls"
 CHECK_TIMEOUT_S = 60
@@ -72,15 +73,28 @@ class Inbox:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    def url(self, group: str, scheme: str = "http") -> str:
+        """Where messages to a group are sent."""
+        return f"{scheme}://127.0.0.1:{self._server.server_port}/{group}"
+
     @property
     def urls(self) -> str:
         """The lines of `spare_urls_file` that lead here."""
-        address = f"json://127.0.0.1:{self._server.server_port}"
-        return "".join(f"custom-webhook/{group} {address}/{group}\n" for group in ("ops", "trading"))
+        return "".join(f"custom-webhook/{group} {self.url(group, 'json')}\n" for group in ("ops", "trading"))
 
     def to(self, group: str) -> list[Received]:
         """What one group received, in order."""
         return [message for message in self.messages if message.group == group]
+
+    def told_once(self, title: str, *groups: str) -> None:
+        """These groups, and no others, were told once of this problem and once that it is over."""
+        for group in ("ops", "trading"):
+            messages = self.to(group)
+            later = ("— got worse", "— news")
+            opened = [m for m in messages if "RESOLVED" not in m.subject and not any(word in m.body for word in later)]
+            over = [m for m in messages if "RESOLVED" in m.subject]
+            assert (len(opened), len(over)) == ((1, 1) if group in groups else (0, 0)), messages
+        assert any(title in message.subject for message in self.messages), self.messages
 
     def close(self) -> None:
         """Stop receiving."""
@@ -108,6 +122,14 @@ class Watch:
         """Have the unit run the check by this program, at each start and not only while Prefect is silent."""
         command = f"{program} check --act --config {CONFIG}"
         self.bridge.drop_in("always", f"[Service]\nExecStart=\nExecStart={command}\n", CHECK)
+
+    def run_while_unwatched(self, after_s: int) -> None:
+        """Start the timer, made quicker: the check runs once none has completed for so long."""
+        command = f"/opt/scan-bridge/bin/scan-bridge-health check --act --unless-checked-within {after_s}s"
+        self.bridge.drop_in("always", f"[Service]\nExecStart=\nExecStart={command} --config {CONFIG}\n", CHECK)
+        often = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=2\nAccuracySec=100ms\n"
+        self.bridge.drop_in("often", often, TIMER)
+        self.machine.run("systemctl", "start", TIMER)
 
     def check(self) -> dict[str, Any]:
         """One check; the alerts that stand afterwards, by title."""
@@ -169,16 +191,20 @@ class Watch:
         temporary.write_bytes(b"not a scan")
         os.replace(temporary, temporary.with_name(f"bad_{time.time_ns()}.arrow"))
 
+    def publishing(self) -> None:
+        """Wait until the bridge publishes."""
+        until(lambda: self.bridge.latest() is not None, 30, self.bridge.log)
+
     def healthy(self) -> None:
         """Start from health: publishing, checked twice, nothing told."""
-        until(lambda: self.bridge.latest() is not None, 30, self.bridge.log)
+        self.publishing()
         for _ in range(2):
             assert self.check() == {}, self.log()
         assert self.inbox.messages == []
 
     def clean(self) -> None:
         """Forget everything."""
-        self.machine.run("systemctl", "stop", CHECK, check=False)
+        self.machine.run("systemctl", "stop", TIMER, CHECK, check=False)
         self.machine.run("sh", "-c", f"mountpoint -q {STATE} && umount {STATE}; true")
         kept = f"{STATE}/* /run/scan-bridge-healthcheck/* {URLS} /run/systemd/system/{CHECK}.d"
         self.machine.run("sh", "-c", f"rm -rf {kept}")

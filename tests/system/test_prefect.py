@@ -1,0 +1,196 @@
+"""Prefect watches the bridge; it goes down and comes back; and nothing is told twice, or not at all.
+
+All units as installed: the bridge, the local Prefect server, what serves the deployment, and the timer's fallback.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from hazelcast_member import Member
+from machine import Machine, until
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from watch import CHECK, STATE, Inbox, Watch
+
+pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast, pytest.mark.prefect]
+
+SERVER = "dolphin-scan-bridge-prefect.service"
+SERVE = "dolphin-scan-bridge-healthcheck.service"
+DEPLOYMENT = "scan-bridge-health-check/every-60s"
+START_S = 180
+RUN_S = 120
+# Instead of 3 min: longer than a run of the check takes on a busy machine.
+UNWATCHED_S = 40
+
+
+class Prefect:
+    """Prefect as the units run it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        with socket.socket() as probe:  # the machine shares the host's network
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.api_url = f"http://127.0.0.1:{port}/api"
+        machine.write("/etc/scan-bridge/prefect.env", f"PREFECT_SERVER_API_PORT={port}\n", mode="0600")
+        environment = f"PREFECT_API_URL={self.api_url}\nPREFECT_RUNNER_POLL_FREQUENCY=1\n"
+        machine.write("/etc/scan-bridge/healthcheck.env", environment, mode="0600")
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        self.machine.run("systemctl", "start", SERVER)
+        until(self._answers, START_S, self.log)
+
+    def serve(self) -> None:
+        """Start what serves the deployment, and wait until it does."""
+        self.machine.run("systemctl", "start", SERVE)
+        self.until_status(f"serving {DEPLOYMENT}")
+
+    def until_status(self, text: str) -> None:
+        """Wait until `systemctl status` says this of the unit that serves."""
+        until(lambda: text in self.machine.show(SERVE, "StatusText")["StatusText"], START_S, self.log)
+
+    def run(self, client: SyncPrefectClient) -> FlowRun:
+        """Have a check run at once by the deployment; what became of it."""
+        while True:
+            deployment = client.read_deployment_by_name(DEPLOYMENT).id
+            asked = client.create_flow_run_from_deployment(deployment).id
+
+            def ended(asked=asked) -> FlowRun | None:  # type: ignore[no-untyped-def]
+                run = client.read_flow_run(asked)
+                return run if run.state and run.state.is_final() else None
+
+            run = until(ended, RUN_S, self.log)
+            if run.state_name != "Skipped":  # the scheduled one of this minute came first
+                return run
+
+    def log(self) -> str:
+        """What all of it logged last."""
+        units = [f"--unit={unit}" for unit in (SERVER, SERVE, CHECK)]
+        return self.machine.run("journalctl", "--no-pager", "-n", "80", *units).stdout
+
+    def stop(self) -> None:
+        """Stop all of it, and forget."""
+        self.machine.run("systemctl", "stop", SERVE, SERVER, check=False)
+        gone = "/etc/scan-bridge/*.env /var/lib/private/scan-bridge-prefect"
+        self.machine.run("sh", "-c", f"rm -rf {gone}")
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.api_url}/health", timeout=1):
+                return True
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def prefect(watched_machine: Machine, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
+    """Prefect up, serving the check of `watch`, with a notification block for each group."""
+    prefect = Prefect(watched_machine)
+    try:
+        prefect.start()
+        with temporary_settings({PREFECT_API_URL: prefect.api_url}):
+            for group in ("ops", "trading"):
+                block = CustomWebhookNotificationBlock(
+                    name=group, url=inbox.url(group), json_data={"title": "{{subject}}", "message": "{{body}}"}
+                )
+                block.save(group)
+            prefect.serve()
+            yield prefect
+    finally:
+        prefect.stop()
+
+
+@pytest.fixture
+def client(prefect: Prefect) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def completed_by(machine: Machine) -> str:
+    """Who ran the last check: "prefect" or "timer"."""
+    return str(json.loads(machine.read(f"{STATE}/state.json"))["completed_by"])
+
+
+def verdicts(client: SyncPrefectClient, run: FlowRun) -> dict[str, str]:
+    """The run's table: the verdict of each rule."""
+    (table,) = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])))
+    assert table.key == "scan-bridge-health"
+    rows = json.loads(str(table.data)) if isinstance(table.data, str) else table.data
+    return {row["rule"]: row["verdict"] for row in rows}  # type: ignore[union-attr]
+
+
+def test_prefect_shows_each_fault_tells_it_once_and_restarts_what_a_restart_helps(
+    prefect: Prefect, client: SyncPrefectClient, watch: Watch, inbox: Inbox, own_member: Member
+) -> None:
+    with watch.producer():
+        watch.publishing()
+        run = prefect.run(client)
+        assert (run.state_name, set(verdicts(client, run).values())) == ("Healthy", {"ok"}), run.state
+        assert inbox.messages == []
+        frozen = watch.bridge.kill("STOP")
+        run = until_verdict(prefect, client, "hazelcast (bridge cut off from Hazelcast)")
+        assert verdicts(client, run)["hazelcast"] == "critical"
+        assert watch.bridge.pid not in (0, frozen), "restarted by the check, within the sandbox of its unit"
+        until_verdict(prefect, client, "Healthy")
+        until(lambda: watch.alerts() == [] or prefect.run(client) is None, RUN_S, prefect.log)
+    assert any("restarted by this check" in message.body for message in inbox.to("ops")), inbox.messages
+    inbox.messages.clear()
+    pid = watch.bridge.pid
+    run = until_verdict(prefect, client, "stale_data (producer stopped)")
+    assert verdicts(client, run)["stale_data"] == "critical"
+    prefect.run(client)
+    with watch.producer():
+        until(lambda: prefect.run(client).state_name == "Healthy" and watch.alerts() == [], RUN_S, prefect.log)
+    assert watch.bridge.pid == pid
+    inbox.told_once("stale_data (producer stopped)", "ops", "trading")
+
+
+def test_prefect_goes_down_the_timer_takes_over_prefect_returns_and_nothing_is_told_twice(
+    prefect: Prefect, client: SyncPrefectClient, watch: Watch, inbox: Inbox, own_member: Member
+) -> None:
+    machine = prefect.machine
+    watch.run_while_unwatched(UNWATCHED_S)
+    with watch.producer():
+        watch.publishing()
+        assert prefect.run(client).state_name == "Healthy"
+    until_verdict(prefect, client, "stale_data (producer stopped)")
+    assert len(inbox.to("ops")) == len(inbox.to("trading")) == 1, inbox.messages
+    assert completed_by(machine) == "prefect"
+
+    bridge_pid, serve_pid = watch.bridge.pid, machine.show(SERVE, "MainPID")
+    machine.run("systemctl", "kill", "--signal=KILL", SERVER)
+    machine.run("systemctl", "stop", SERVER)
+    prefect.until_status("waiting for the Prefect server")
+    until(lambda: completed_by(machine) == "timer", UNWATCHED_S * 3, prefect.log)
+    assert len(inbox.messages) == 2, "what Prefect told is not told again"
+    own_member.kill()
+    until(lambda: len(inbox.messages) >= 4, RUN_S, prefect.log)
+    assert "hazelcast (Hazelcast away)" in inbox.to("ops")[1].subject, "the timer tells what is new"
+    assert (watch.bridge.pid, machine.show(SERVE, "MainPID")) == (bridge_pid, serve_pid), "ended by the outage"
+
+    prefect.start()
+    prefect.until_status(f"serving {DEPLOYMENT}")
+    run = prefect.run(client)
+    assert "hazelcast (Hazelcast away)" in str(run.state_name)
+    assert completed_by(machine) == "prefect"
+    own_member.start()
+    with watch.producer():
+        until(lambda: prefect.run(client).state_name == "Healthy" and watch.alerts() == [], RUN_S, prefect.log)
+    for group in ("ops", "trading"):
+        subjects = [message.subject for message in inbox.to(group)]
+        assert sum("RESOLVED" not in subject for subject in subjects) == 2, subjects
+        assert sum(message.body.count("RESOLVED: ") for message in inbox.to(group)) == 2, inbox.to(group)
+
+
+def until_verdict(prefect: Prefect, client: SyncPrefectClient, title: str) -> FlowRun:
+    """Have checks run until one ends in a state of this name."""
+    return until(lambda: run if title in str((run := prefect.run(client)).state_name) else None, RUN_S, prefect.log)
