@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hazelcast_member import Member
 from machine import until
-from service import CONFIG, RETRY, RETRY_TEMPLATE, UNIT, Bridge
+from service import CONFIG, RETRY, RETRY_TEMPLATE, TRIGGER, UNIT, Bridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
@@ -181,6 +181,25 @@ def test_stopping_a_failed_bridge_also_ends_the_retrying(bridge: Bridge) -> None
     assert bridge.machine.show(RETRY, "ActiveState")["ActiveState"] == "active"
     bridge.machine.run("systemctl", "stop", UNIT)
     assert bridge.machine.show(RETRY, "ActiveState")["ActiveState"] == "inactive"
+
+
+def test_a_hung_bridge_that_was_stopped_stays_stopped(bridge: Bridge) -> None:
+    """It does not hear SIGTERM, so systemd kills it and calls that a failure."""
+    bridge.drop_in("retry", "[Timer]\nOnActiveSec=\nOnActiveSec=1s\nAccuracySec=10ms\n", unit=RETRY_TEMPLATE)
+    bridge.drop_in("impatient", "[Service]\nTimeoutStopSec=1\n")
+    bridge.prepare("main-loop-hangs")
+    bridge.start()
+    bridge.publishes()
+    bridge.misbehave()
+    until(lambda: bridge.machine.run("test", "-e", TRIGGER, check=False).returncode, 10, bridge.log)
+    bridge.machine.run("systemctl", "stop", UNIT)
+    assert bridge.results() == ["timeout"]
+    service = RETRY.replace("timer", "service")
+    until(lambda: bridge.machine.show(service, "ConditionTimestamp")["ConditionTimestamp"], 10, bridge.log)
+    until(lambda: bridge.machine.show(service, "ActiveState")["ActiveState"] == "inactive", 10, bridge.log)
+    assert bridge.pid == 0
+    alarms = [entry["MESSAGE"] for entry in bridge.journal("-p", "crit")]
+    assert any("stays stopped" in alarm for alarm in alarms), alarms
 
 
 @pytest.mark.parametrize("how", ["gone", "frozen"])
