@@ -53,7 +53,7 @@ def decide(
     """
     log = _recent(log, now, settings)
     wishes = [finding for finding in findings if finding.severity.is_bad and _asks(finding)]
-    restarts = [finding for finding in wishes if _needs_restart(finding)]
+    restarts = [finding for finding in wishes if finding.action == "restart_bridge"]
     if not restarts:
         if _calm(findings):
             log = replace(log, exhausted=False)
@@ -98,11 +98,6 @@ def perform(decision: Decision, snapshot: Snapshot, config: HealthConfig) -> Act
 
 def _asks(finding: Finding) -> bool:
     return finding.action in ("restart_bridge", "auto_restart")
-
-
-def _needs_restart(finding: Finding) -> bool:
-    """systemd restarts a crashed process itself, until it has given up on the unit."""
-    return finding.action == "restart_bridge" or finding.cause is Cause.GAVE_UP
 
 
 def _calm(findings: Iterable[Finding]) -> bool:

@@ -21,7 +21,10 @@ def process_crash(facts: Facts) -> Finding:
     how = f" ({_exit(unit)})" if _exit(unit) else ""
     look_further = f"journalctl -u {facts.health.unit} -p notice -n 50"
     if unit.active_state == "failed":
-        words = f"the unit has failed, result {unit.result}{how}; systemd does not start it again"
+        # A start that takes too long is repeated by Restart=always; only a stop that did leaves this result behind.
+        stays = unit.result == "timeout"
+        then = "it did not end when it was stopped, so it was killed" if stays else "its retry timer starts it again"
+        words = f"the unit has failed, result {unit.result}{how}; {then}"
         return levels.met(name, rule, words, Cause.GAVE_UP, look_further)
     if unit.sub_state == "auto-restart":
         words = f"the main process died, result {unit.result}{how}; systemd is about to start it again"

@@ -394,6 +394,12 @@ def test_a_crash_is_told_once_and_a_deliberate_restart_is_none(case: str) -> Non
         assert found.action == "auto_restart"
 
 
+def test_a_unit_that_failed_is_told_with_what_happens_next() -> None:
+    assert "its retry timer starts it again" in judged(snapshot(unit=FAILED), earlier())["process_crash"].words
+    hung = replace(FAILED, result="timeout")
+    assert "when it was stopped, so it was killed" in judged(snapshot(unit=hung), earlier())["process_crash"].words
+
+
 def test_a_crash_is_told_with_what_the_journal_says_of_it() -> None:
     line = JournalLine(NOW, 4, "x.service: Main process exited, code=killed, status=9/KILL\n")
     crashed = snapshot(unit=replace(RUNNING, n_restarts=1), journal=JournalBatch((line,), "c"))
