@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from bridge.cluster import Cluster, ClusterError
-from healthcheck import check, commands, journal
+from healthcheck import check, journal
 from healthcheck.cluster_probe import parse_entry, parse_status
 from healthcheck.commands import CommandError
 from healthcheck.config import HealthConfig
@@ -167,15 +167,7 @@ class Watch:
         report = self._seen.report.value
         if report is not None and report.snapshot.scope == "remote":
             return ()
-        command = ["journalctl", "--no-pager", "--namespace=*", f"--unit={self._config.health.unit}", "--output=json"]
-        command += ["--output-fields=MESSAGE,PRIORITY", "--priority=warning", f"--lines={JOURNAL_LINES}"]
-        ran = commands.run(command, COMMAND_S)
-        if ran.status != 0:
-            raise CommandError(f"journalctl: {ran.err.strip() or f'exit status {ran.status}'}")
-        lines, _ = journal.parse(ran.out)
-        if not lines and "not seeing messages from other users" in ran.err:
-            raise CommandError("no right to read the journal; add your user to the group systemd-journal")
-        return tuple(lines)
+        return journal.last(self._config.health.unit, JOURNAL_LINES, COMMAND_S)
 
     def _last_run(self) -> PrefectRun | None:
         url = self._config.health.dashboard.prefect_url.rstrip("/")

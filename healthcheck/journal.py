@@ -25,20 +25,28 @@ def look(unit: str, cursor: str | None, most: int, deadline_s: float) -> Journal
     Raises:
         CommandError: journalctl cannot be run, fails, hangs, or may not read the system's journal.
     """
-    base = ["journalctl", "--no-pager", "--namespace=*", f"--unit={unit}", "--output=json"]
-    base += ["--output-fields=MESSAGE,PRIORITY"]
-    filtered = [*base, "--priority=warning"]
+    warnings = _warnings(unit)
     since = [f"--after-cursor={cursor}"] if cursor else [f"--since=-{FIRST_LOOK_S}"]
-    ran = commands.run([*filtered, *since, f"--lines={most + 1}"], deadline_s)
+    ran = commands.run([*warnings, *since, f"--lines={most + 1}"], deadline_s)
     if ran.status != 0 and cursor and "cursor" in ran.err:
         # The journal was rotated past it, or is another one.
         since = [f"--since=-{FIRST_LOOK_S}"]
-        ran = commands.run([*filtered, *since, f"--lines={most + 1}"], deadline_s)
-    lines, last = parse(_output(ran))
+        ran = commands.run([*warnings, *since, f"--lines={most + 1}"], deadline_s)
+    lines, reached = parse(_output(ran))
     if len(lines) <= most:
-        return JournalBatch(tuple(lines), last or cursor)
-    _, end = parse(_output(commands.run([*filtered, "--lines=1"], deadline_s)))
-    return JournalBatch(tuple(lines[:most]), end or last, more=True)
+        return JournalBatch(tuple(lines), reached or cursor)
+    _, end = parse(_output(commands.run([*warnings, "--lines=1"], deadline_s)))
+    return JournalBatch(tuple(lines[:most]), end or reached, more=True)
+
+
+def last(unit: str, most: int, deadline_s: float) -> tuple[JournalLine, ...]:
+    """The unit's last lines of priority warning and worse, oldest first.
+
+    Raises:
+        CommandError: as above.
+    """
+    lines, _ = parse(_output(commands.run([*_warnings(unit), f"--lines={most}"], deadline_s)))
+    return tuple(lines)
 
 
 def parse(text: str) -> tuple[list[JournalLine], str | None]:
@@ -54,6 +62,13 @@ def parse(text: str) -> tuple[list[JournalLine], str | None]:
         except (ValueError, KeyError, TypeError):
             continue
     return lines, cursor
+
+
+def _warnings(unit: str) -> list[str]:
+    return [
+        *("journalctl", "--no-pager", "--namespace=*", f"--unit={unit}", "--priority=warning"),
+        *("--output=json", "--output-fields=MESSAGE,PRIORITY"),
+    ]
 
 
 def _message(value: Any) -> str:

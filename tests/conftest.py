@@ -13,6 +13,8 @@ import hazelcast
 import pytest
 from hazelcast_member import Member, MemberError
 
+pytest_plugins = ["prefect_server"]
+
 
 def _started(member: Member) -> Member:
     problem = None

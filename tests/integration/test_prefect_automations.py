@@ -21,7 +21,6 @@ from healthcheck.blocks import load_block
 from healthcheck.config import Health, HealthConfig, Recipients
 from healthcheck.run_view import ALERT_LABEL
 
-pytest_plugins = ["prefect_server"]
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
 
 

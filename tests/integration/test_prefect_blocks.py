@@ -19,7 +19,6 @@ from healthcheck.blocks import BlockNotifier
 from healthcheck.config import Alerts, Health
 from healthcheck.telling import NotDelivered
 
-pytest_plugins = ["prefect_server"]
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
 
 MakeBlock = Callable[[Webhook, str], str]

@@ -21,7 +21,6 @@ from test_prefect_blocks import TOKEN, custom
 
 from healthcheck.flow import health_check
 
-pytest_plugins = ["prefect_server"]
 pytestmark = [pytest.mark.prefect, pytest.mark.hazelcast, pytest.mark.usefixtures("prefect")]
 
 # In [health.rules]: none looks at the host, so that the tests run on any.

@@ -11,7 +11,6 @@ from prefect_server import PrefectServer
 from healthcheck.dashboard_prefect import FLOW, PrefectError, last_run
 from healthcheck.flow import FLOW_NAME, health_check
 
-pytest_plugins = ["prefect_server"]
 pytestmark = pytest.mark.prefect
 
 

@@ -15,7 +15,6 @@ from prefect_server import PrefectServer
 from healthcheck import late_runs
 from healthcheck.flow import health_check
 
-pytest_plugins = ["prefect_server"]
 pytestmark = pytest.mark.prefect
 
 NOW = datetime.now(UTC)

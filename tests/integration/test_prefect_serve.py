@@ -23,7 +23,6 @@ from prefect_server import PrefectServer, Relay, client_environment, eventually
 from healthcheck.deployment import DEPLOYMENT_NAME
 from healthcheck.flow import FLOW_NAME, health_check
 
-pytest_plugins = ["prefect_server"]
 pytestmark = pytest.mark.prefect
 
 NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"

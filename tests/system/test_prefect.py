@@ -6,12 +6,11 @@ All units as installed: the bridge, the local Prefect server, what serves the de
 from __future__ import annotations
 
 import json
-import socket
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from hazelcast_member import Member
+from hazelcast_member import Member, free_port
 from machine import Machine, until
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -36,9 +35,7 @@ class Prefect:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        with socket.socket() as probe:  # the machine shares the host's network
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()  # the machine shares the host's network
         self.api_url = f"http://127.0.0.1:{port}/api"
         machine.write("/etc/scan-bridge/prefect.env", f"PREFECT_SERVER_API_PORT={port}\n", mode="0600")
         environment = f"PREFECT_API_URL={self.api_url}\nPREFECT_RUNNER_POLL_FREQUENCY=1\n"
