@@ -133,13 +133,6 @@ class Machine:
                     return int(pids[0])
         raise LookupError(f"no process {pid} in the machine")
 
-    def host_path(self, path: str) -> Path:
-        """Where the host sees a path that lies in one of `binds`."""
-        for host, inside in self._binds.items():
-            if Path(path).is_relative_to(inside):
-                return host / Path(path).relative_to(inside)
-        raise LookupError(f"{path} is not shared with the host")
-
     def stop(self) -> None:
         """Kill the machine at once, with all that runs in it, and wait until it is gone."""
         nspawn, self._nspawn = self._nspawn, None

@@ -45,8 +45,8 @@ class Bridge:
 
     @property
     def root(self) -> Path:
-        """The folder with the scans, as the host sees it."""
-        return self.machine.host_path(self._root)
+        """The folder with the scans, as the host sees it, with what is mounted there in the machine."""
+        return Path(f"/proc/{self.machine.leader}/root{self._root}")
 
     def configure(self, **overrides: str) -> None:
         """Write the config; `section__key="TOML value"` overrides."""

@@ -6,10 +6,11 @@ Installed as a user would, on a real systemd, against a real Hazelcast; the chec
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 from hazelcast_member import Member
-from service import UNIT
+from service import DAY, SCANS, UNIT
 from watch import CHECK, STATE, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
@@ -115,6 +116,25 @@ def test_the_source_is_gone_so_a_restart_is_useless(watch: Watch, inbox: Inbox) 
     os.rename(away, watch.bridge.root)
     with watch.producer():
         watch.until_quiet()
+    assert watch.bridge.pid == pid
+    inbox.told_once("stale_data (source unmounted or unreadable)", "ops", "trading")
+
+
+def test_the_source_is_unmounted_so_a_restart_is_useless(watch: Watch, inbox: Inbox) -> None:
+    folder = f"{SCANS}/{watch.bridge.root.name}"
+    shutil.rmtree(watch.bridge.root / DAY)  # a mount point is empty while nothing is mounted there
+    mount = ("mount", "-t", "tmpfs", "-o", "mode=755", "none", folder)
+    watch.machine.run(*mount)
+    with watch.producer():
+        watch.healthy()
+    pid = watch.bridge.pid
+    watch.machine.run("umount", folder)
+    watch.until_alert("stale_data (source unmounted or unreadable)", told="trading")
+    watch.check()
+    watch.machine.run(*mount)
+    with watch.producer():
+        watch.until_quiet()
+    watch.machine.run("umount", folder)
     assert watch.bridge.pid == pid
     inbox.told_once("stale_data (source unmounted or unreadable)", "ops", "trading")
 
