@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
+from bridge.hashes import Hashes
 from bridge.order import OrderKey, ScanFile
 from bridge.status import SourceState
 
@@ -55,9 +56,9 @@ class Look:
 class _Listed:
     identity: tuple[int, int]
     mtime_ns: int
-    # Hashes of (name, inode): renamed over, a name is another file. Half the memory of the names, and there may be
-    # 100,000; that two are equal by chance is out of the question (64 bits).
-    known: set[int] = field(default_factory=set)
+    # Hashes of (name, inode): renamed over, a name is another file. Much less memory than the names; that two are equal
+    # by chance is out of the question (64 bits).
+    known: Hashes = field(default_factory=Hashes)
 
 
 class _Newest:
@@ -156,7 +157,7 @@ class Source:
         problem = ""
         older = sorted(set(names) - set(days), reverse=True) if newer_than is None else []
         for day in (*days, *older):
-            if day in older and any(listed.known for listed in self._listed.values()):
+            if day in older and any(len(listed.known) for listed in self._listed.values()):
                 break  # at the first start the newest scan may lie further back than scan_days
             before = found.count
             try:
@@ -187,32 +188,33 @@ class Source:
             listed = self._listed[day] = _Listed(identity, 0)
         elif listed.mtime_ns == info.st_mtime_ns:
             return identity
-        self._list_new(day, folder, listed.known, newer_than, found)
+        self._list_new(day, folder, listed, newer_than, found)
         racy = time.time_ns() - info.st_mtime_ns < RACY_NS
         listed.mtime_ns = 0 if racy else info.st_mtime_ns
         return identity
 
-    def _list_new(self, day: str, folder: str, known: set[int], newer_than: OrderKey | None, found: _Newest) -> None:
-        fresh: set[int] = set()
+    def _list_new(self, day: str, folder: str, listed: _Listed, newer_than: OrderKey | None, found: _Newest) -> None:
+        fresh: list[int] = []
         still_there = 0
         for entry in self._scans(folder):
             identity = _identity(entry)
-            if identity in known:
+            if identity in listed.known:
                 still_there += 1
                 continue
             try:
                 info = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            fresh.add(identity)
+            fresh.append(identity)
             file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
             if newer_than is None or file.key > newer_than:
                 found.offer(file)
-        # Only now: what a failed look found is found again. And not all anew each time, which would take twice the
-        # memory, but only if some are gone: whatever takes their place is another file.
-        if still_there < len(known):
-            known &= {_identity(entry) for entry in self._scans(folder)}
-        known |= fresh
+        # Only now: what a failed look found is found again. And not all anew each time, but only if some are gone:
+        # whatever takes their place is another file.
+        if still_there < len(listed.known):
+            there = map(_identity, self._scans(folder))
+            listed.known = Hashes(identity for identity in there if identity in listed.known)
+        listed.known.update(fresh)
 
     def _scans(self, folder: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:

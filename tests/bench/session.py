@@ -108,7 +108,7 @@ class Session:
         scans, entry = self._plan.entry_time_scans, self._client.get_map(bridge.map)
         published_ms, updated_ms = entry_times_ms(bridge, sightings, template, self._numbers, scans, entry)
         self._tables["the entry's own times, since the rename (ms)"] = [
-            {"time": "scan_bridge.published_ns in the value: about to be sent", **asdict(quantiles(published_ms))},
+            {"time": "scan_bridge.published_ns: it is read, and to be validated", **asdict(quantiles(published_ms))},
             {"time": "the member's time of the last update: whole seconds", **asdict(quantiles(updated_ms))},
         ]
 
