@@ -157,7 +157,7 @@ class Source:
         problem = ""
         older = sorted(set(names) - set(days), reverse=True) if newer_than is None else []
         for day in (*days, *older):
-            if day in older and any(len(listed.known) for listed in self._listed.values()):
+            if day in older and any(listed.known for listed in self._listed.values()):
                 break  # at the first start the newest scan may lie further back than scan_days
             before = found.count
             try:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hazelcast_member import free_port
 
 START_S = 240.0  # ten seconds on an idle machine
 
@@ -33,7 +32,7 @@ class PrefectServer:
     """One server on 127.0.0.1. Port and database stay the same when it is stopped and started again."""
 
     def __init__(self) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._home = tempfile.TemporaryDirectory(prefix="prefect-server-")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the server
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,55 +84,16 @@ class PrefectServer:
         if self._process and self._process.poll() is not None:
             self._log.seek(0)
             raise RuntimeError("the Prefect server ended: " + self._log.read().decode(errors="replace")[-2000:])
-        try:
-            with urllib.request.urlopen(f"{self.api_url}/health", timeout=1):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
+        return answers(self.api_url)
 
 
-class Relay:
-    """A door to a running server on a port of its own, to shut and to open: to clients the server goes and comes."""
-
-    def __init__(self, server: PrefectServer) -> None:
-        self.port = _free_port()
-        self._server = server
-        self._door: socket.socket | None = None
-        self._pipes: list[socket.socket] = []
-
-    def open(self) -> None:
-        """Let clients through from now on."""
-        self._door = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, args=(self._door,), daemon=True).start()
-
-    def shut(self) -> None:
-        """Cut every connection and refuse new ones."""
-        ends, self._pipes = self._pipes, []
-        for end in [self._door, *ends]:
-            if end is not None:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-                end.close()
-        self._door = None
-
-    def _accept(self, door: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = door.accept()
-                server = socket.create_connection(("127.0.0.1", self._server.port))
-            except OSError:
-                return
-            self._pipes += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+def answers(api_url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        with urllib.request.urlopen(f"{api_url}/health", timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 class Webhook:
@@ -222,10 +182,3 @@ def client_environment(api_url: str | None, home: Path) -> dict[str, str]:
 
 def _without_prefect(environment: os._Environ[str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("PREFECT_")}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

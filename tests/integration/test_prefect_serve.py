@@ -18,7 +18,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Scheduled
-from prefect_server import PrefectServer, Relay, client_environment, eventually
+from prefect_server import PrefectServer, client_environment, eventually
+from relay import Relay
 
 from healthcheck.deployment import DEPLOYMENT_NAME
 from healthcheck.flow import FLOW_NAME, health_check
@@ -178,8 +179,8 @@ def test_of_sixty_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefe
 def test_the_server_may_be_away_at_the_start_and_later(
     api: SyncPrefectClient, prefect_server: PrefectServer, new_serve: NewServe
 ) -> None:
-    relay = Relay(prefect_server)
-    serve = new_serve(f"http://127.0.0.1:{relay.port}/api")
+    relay = Relay(prefect_server.port)
+    serve = new_serve(f"http://{relay.address}/api")
     serve.wait_status("waiting for the Prefect server")
     serve.wait_ping()
     relay.open()

@@ -6,17 +6,15 @@ Hazelcast's own TLS is not in the Community Edition, so a TLS terminator stands 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from hazelcast_member import Member
+from relay import Relay
 
 from bridge.cluster import Cluster, ClusterError
 from bridge.config import Hazelcast, Tls
@@ -40,69 +38,30 @@ def identity(folder: Path, name: str, of: str) -> Identity:
     return made
 
 
-class Terminator:
-    """Speaks TLS with clients, and plainly with the member."""
-
-    def __init__(self, member: Member, server: Identity, clients: Identity | None) -> None:
-        """`clients`: the CA of the certificate that a client must show."""
-        self._port = member.port
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(*server)
-        if clients:
-            self._context.verify_mode = ssl.CERT_REQUIRED
-            self._context.load_verify_locations(clients.certificate)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._ends: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        """Cut every connection."""
-        for end in (self._listener, *self._ends):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # closed
-            while True:
-                client, _ = self._listener.accept()
-                self._ends.append(client)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the handshake failed, or an end was closed
-            near = self._context.wrap_socket(client, server_side=True)
-            far = socket.create_connection(("127.0.0.1", self._port))
-            self._ends += [near, far]
-            threading.Thread(target=_pump, args=(far, near), daemon=True).start()
-            _pump(near, far)
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-
-
-NewTerminator = Callable[..., Terminator]
+NewTerminator = Callable[..., Relay]
 
 
 @pytest.fixture
 def new_terminator(member: Member) -> Iterator[NewTerminator]:
-    made: list[Terminator] = []
+    """Makes one that shows a certificate; `clients` is the CA of the certificate that a client must show."""
+    made: list[Relay] = []
 
-    def new(server: Identity, clients: Identity | None = None) -> Terminator:
-        made.append(Terminator(member, server, clients))
+    def new(server: Identity, clients: Identity | None = None) -> Relay:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*server)
+        if clients:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients.certificate)
+        made.append(Relay(member.port, context))
+        made[-1].open()
         return made[-1]
 
     yield new
     for terminator in made:
-        terminator.close()
+        terminator.shut()
 
 
-def exchange(member: Member, terminator: Terminator, **tls: Any) -> None:
+def exchange(member: Member, terminator: Relay, **tls: Any) -> None:
     """Put a value in and read it back, by TLS."""
     config = Hazelcast(
         members=(terminator.address,),

@@ -6,7 +6,6 @@ All units as installed: the bridge, the local Prefect server, what serves the de
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_server import answers
 from watch import CHECK, STATE, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast, pytest.mark.prefect]
@@ -43,7 +43,7 @@ class Prefect:
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         self.machine.run("systemctl", "start", SERVER)
-        until(self._answers, START_S, self.log)
+        until(lambda: answers(self.api_url), START_S, self.log)
 
     def serve(self) -> None:
         """Start what serves the deployment, and wait until it does."""
@@ -78,13 +78,6 @@ class Prefect:
         self.machine.run("systemctl", "stop", SERVE, SERVER, check=False)
         gone = "/etc/scan-bridge/*.env /var/lib/private/scan-bridge-prefect"
         self.machine.run("sh", "-c", f"rm -rf {gone}")
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.api_url}/health", timeout=1):
-                return True
-        except OSError:
-            return False
 
 
 @pytest.fixture
@@ -127,7 +120,7 @@ def verdicts(client: SyncPrefectClient, run: FlowRun) -> dict[str, str]:
 
 
 def test_prefect_shows_each_fault_tells_it_once_and_restarts_what_a_restart_helps(
-    prefect: Prefect, client: SyncPrefectClient, watch: Watch, inbox: Inbox, own_member: Member
+    prefect: Prefect, client: SyncPrefectClient, watch: Watch, inbox: Inbox
 ) -> None:
     with watch.producer():
         watch.publishing()

@@ -36,6 +36,11 @@ def crashes_and_publishes_again(bridge: Bridge, result: str) -> None:
     until(lambda: bridge.show("ActiveState") == "active", 10, bridge.log)
 
 
+def retry_soon(bridge: Bridge) -> None:
+    """Have the retry timer wait for one second."""
+    bridge.drop_in("retry", "[Timer]\nOnActiveSec=\nOnActiveSec=1s\nAccuracySec=10ms\n", unit=RETRY_TEMPLATE)
+
+
 def test_start_returns_when_the_bridge_is_ready_and_status_says_what_it_does(running: Bridge) -> None:
     assert running.show("Type") == "notify"
     assert running.show("ActiveState") == "active"
@@ -166,7 +171,7 @@ def test_a_bad_config_is_named_in_status_and_does_not_crash_loop(bridge: Bridge)
 
 
 def test_a_bad_config_put_right_needs_no_operator_to_start_the_bridge(bridge: Bridge) -> None:
-    bridge.drop_in("retry", "[Timer]\nOnActiveSec=\nOnActiveSec=1s\nAccuracySec=10ms\n", unit=RETRY_TEMPLATE)
+    retry_soon(bridge)
     bridge.drop_in("limit", "[Unit]\nStartLimitIntervalSec=500ms\n")
     bridge.configure(nonsense="1")
     bridge.machine.run("systemctl", "start", UNIT, check=False)
@@ -185,7 +190,7 @@ def test_stopping_a_failed_bridge_also_ends_the_retrying(bridge: Bridge) -> None
 
 def test_a_hung_bridge_that_was_stopped_stays_stopped(bridge: Bridge) -> None:
     """It does not hear SIGTERM, so systemd kills it and calls that a failure."""
-    bridge.drop_in("retry", "[Timer]\nOnActiveSec=\nOnActiveSec=1s\nAccuracySec=10ms\n", unit=RETRY_TEMPLATE)
+    retry_soon(bridge)
     bridge.drop_in("impatient", "[Service]\nTimeoutStopSec=1\n")
     bridge.prepare("main-loop-hangs")
     bridge.start()

@@ -17,6 +17,7 @@ from service import CONFIG, DAY, UNIT, Bridge
 
 CHECK = "dolphin-scan-bridge-healthcheck-fallback.service"
 TIMER = "dolphin-scan-bridge-healthcheck-fallback.timer"
+PROGRAM = "/opt/scan-bridge/bin/scan-bridge-health"
 STATE = "/var/lib/scan-bridge-healthcheck"
 URLS = "/etc/scan-bridge/spare-urls"
 CHECK_TIMEOUT_S = 60
@@ -116,17 +117,16 @@ class Watch:
         self.bridge.configure(**{**SHORT, **overrides})
         self.machine.write(URLS, self.inbox.urls, mode="0640")
         self.machine.run("chgrp", "dolphin-healthcheck", URLS)
-        self.run_by("/opt/scan-bridge/bin/scan-bridge-health")
+        self.run_by(PROGRAM)
 
-    def run_by(self, program: str) -> None:
-        """Have the unit run the check by this program, at each start and not only while Prefect is silent."""
-        command = f"{program} check --act --config {CONFIG}"
+    def run_by(self, program: str, *options: str) -> None:
+        """Have the unit run the check by this program: at each start, unless options tell otherwise."""
+        command = " ".join((program, "check", "--act", *options, "--config", CONFIG))
         self.bridge.drop_in("always", f"[Service]\nExecStart=\nExecStart={command}\n", CHECK)
 
     def run_while_unwatched(self, after_s: int) -> None:
         """Start the timer, made quicker: the check runs once none has completed for so long."""
-        command = f"/opt/scan-bridge/bin/scan-bridge-health check --act --unless-checked-within {after_s}s"
-        self.bridge.drop_in("always", f"[Service]\nExecStart=\nExecStart={command} --config {CONFIG}\n", CHECK)
+        self.run_by(PROGRAM, "--unless-checked-within", f"{after_s}s")
         often = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=2\nAccuracySec=100ms\n"
         self.bridge.drop_in("often", often, TIMER)
         self.machine.run("systemctl", "start", TIMER)
