@@ -9,8 +9,9 @@ from pathlib import Path
 
 import shtab
 
-from bridge import __version__, journal
+from bridge import __version__
 from bridge.config import DEFAULT_CONFIG_PATH, ENV_PREFIX, Config, ConfigError, load
+from bridge.system import journal
 
 EXIT_CODES = """\
 exit codes:
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from bridge import simulate
+    from bridge.commands import simulate
 
     top = argparse.ArgumentParser(
         prog="scan-bridge",
@@ -113,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from bridge import daemon
+    from bridge.service import daemon
 
     def reload() -> Config:
         config = load(arguments.config, Config)
@@ -138,12 +139,12 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from bridge import show
+    from bridge.commands import show
 
     return show.status(load(arguments.config, Config), as_json=arguments.json, watch=arguments.watch)
 
 
 def _latest(arguments: argparse.Namespace) -> int:
-    from bridge import show
+    from bridge.commands import show
 
     return show.latest(load(arguments.config, Config), arguments.format, arguments.output)

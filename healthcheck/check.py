@@ -12,25 +12,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from healthcheck import actions, alerts, heartbeat, mute, probes, rules, seen, telling, textfile
-from healthcheck.actions import Decision, Refusal
-from healthcheck.alerts import Alert
-from healthcheck.config import HealthConfig
-from healthcheck.facts import Facts
-from healthcheck.model import (
-    ActionTaken,
-    Change,
-    Delivery,
-    Finding,
-    MuteShown,
-    OpenAlert,
-    Report,
-    Snapshot,
-)
-from healthcheck.probes import Taken
-from healthcheck.seen import Seen
-from healthcheck.state import LockedError, State, StateError, Store
-from healthcheck.telling import NotDelivered, Notifier
+from healthcheck.act import dead_mans_switch, deliver, restart
+from healthcheck.act.deliver import NotDelivered, Notifier
+from healthcheck.act.restart import Decision, Refusal
+from healthcheck.alert import alerts
+from healthcheck.alert.alerts import Alert
+from healthcheck.config.settings import HealthConfig
+from healthcheck.judge import previous_check
+from healthcheck.judge.facts import Facts
+from healthcheck.judge.previous_check import Seen
+from healthcheck.judge.rules import rules
+from healthcheck.keep import mute
+from healthcheck.keep.state import LockedError, State, StateError, Store
+from healthcheck.model.alert import Change, Delivery
+from healthcheck.model.finding import Finding
+from healthcheck.model.observation import Snapshot
+from healthcheck.model.report import ActionTaken, MuteShown, OpenAlert, Report
+from healthcheck.observe import probes
+from healthcheck.observe.probes import Taken
+from healthcheck.present import textfile
 
 __all__ = ["AlreadyRunning", "Hands", "NotDelivered", "Notifier", "last_completed", "look", "run_check"]
 
@@ -46,7 +46,7 @@ class Hands:
     """How a check sees and touches the world. Other hands are for tests of the order of steps."""
 
     take: Callable[[HealthConfig, Seen | None, int | None], Taken] = probes.take
-    perform: Callable[[Decision, Snapshot, HealthConfig], ActionTaken] = actions.perform
+    perform: Callable[[Decision, Snapshot, HealthConfig], ActionTaken] = restart.perform
 
 
 def run_check(config: HealthConfig, notifier: Notifier, *, by: str, hands: Hands = Hands()) -> Report:
@@ -56,7 +56,7 @@ def run_check(config: HealthConfig, notifier: Notifier, *, by: str, hands: Hands
 
     1. take the lock, read the state, and write it back: what cannot be written must not be acted upon;
     2. ask every probe side by side, each with its deadline;
-    3. judge (`rules.evaluate`) and plan (`alerts.plan`, `actions.decide`), all pure;
+    3. judge (`rules.evaluate`) and plan (`alerts.plan`, `restart.decide`), all pure;
     4. write the state: alerts opened and resolved, the restart intended;
     5. act, write what was done;
     6. tell each recipient what it has not been told, and write that after each delivery;
@@ -137,7 +137,7 @@ class _Check:
         deliveries = () if silence else self._tell(changes, now)
         self._finish(now, by)
         notes += _scope_note(snapshot)
-        if self._health.heartbeat_url_file and (problem := heartbeat.ping(self._health.heartbeat_url_file)):
+        if self._health.heartbeat_url_file and (problem := dead_mans_switch.ping(self._health.heartbeat_url_file)):
             log.warning("%s", problem)
             notes.append(problem)
         report = Report(
@@ -175,7 +175,7 @@ class _Check:
         obstacle = "muted" if muted else None
         if snapshot.scope == "remote":
             obstacle = "the bridge does not run on this host"
-        todo, restarts = actions.decide(findings, before.restarts, now, self._health.restarts, obstacle)
+        todo, restarts = restart.decide(findings, before.restarts, now, self._health.restarts, obstacle)
         if isinstance(todo, Refusal) and todo.cause:
             planned = alerts.note(planned, todo.rule, todo.words, todo.cause)
         self._save(
@@ -183,7 +183,7 @@ class _Check:
                 self._state,
                 alerts=planned,
                 restarts=restarts,
-                seen=seen.remember(snapshot, before.seen, self._health.rules.clock.tolerance_s),
+                seen=previous_check.remember(snapshot, before.seen, self._health.rules.clock.tolerance_s),
             )
         )
         return todo
@@ -201,7 +201,7 @@ class _Check:
                 return [taken]
 
     def _tell(self, changes: Sequence[Change], now: datetime) -> tuple[Delivery, ...]:
-        self._state, deliveries = telling.tell(
+        self._state, deliveries = deliver.tell(
             self._state, self._store.save, self._notifier, self._config, changes, now
         )
         return deliveries

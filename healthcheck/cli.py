@@ -12,15 +12,17 @@ from typing import NoReturn
 
 import shtab
 
-from bridge import __version__, journal
+from bridge import __version__
 from bridge.config import DEFAULT_CONFIG_PATH, ENV_PREFIX, ConfigError
-from healthcheck import mute, show
+from bridge.system import journal
+from healthcheck.act.apprise_urls import SpareNotifier
 from healthcheck.check import AlreadyRunning, last_completed, look, run_check
-from healthcheck.config import HealthConfig, load
-from healthcheck.mute import Mute, MuteError
-from healthcheck.spare_notifier import SpareNotifier
-from healthcheck.state import StateError, Store
-from healthcheck.words import clock, duration, foreign
+from healthcheck.config.settings import HealthConfig, load
+from healthcheck.keep import mute
+from healthcheck.keep.mute import Mute, MuteError
+from healthcheck.keep.state import StateError, Store
+from healthcheck.present import terminal
+from healthcheck.text import clock, duration, foreign
 
 EXIT_CODES = """\
 exit codes (check: as Nagios has them):
@@ -161,8 +163,8 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.unless_checked_within:
         return _refuse("--unless-checked-within needs --act", UNKNOWN)
     report = look(config)
-    print(show.as_json(report) if arguments.json else show.nagios(report))
-    return show.NAGIOS[report.severity]
+    print(terminal.as_json(report) if arguments.json else terminal.nagios(report))
+    return terminal.NAGIOS[report.severity]
 
 
 def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
@@ -178,8 +180,8 @@ def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
     except AlreadyRunning as error:
         _nothing_to_do(str(error))
         return 0
-    print(show.as_json(report) if arguments.json else show.nagios(report))
-    return show.NAGIOS[report.severity]
+    print(terminal.as_json(report) if arguments.json else terminal.nagios(report))
+    return terminal.NAGIOS[report.severity]
 
 
 def _nothing_to_do(why: str) -> None:
@@ -209,9 +211,9 @@ def _alerts(arguments: argparse.Namespace) -> int:
     past = state.past[-arguments.history :] if arguments.history > 0 else ()
     shown = [*state.alerts, *reversed(past)]
     if arguments.json:
-        print(show.alerts_json(shown))
+        print(terminal.alerts_json(shown))
     else:
-        print("\n".join(show.alert_lines(shown)) or "no alerts")
+        print("\n".join(terminal.alert_lines(shown)) or "no alerts")
     return 0
 
 
@@ -222,7 +224,7 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     try:
-        from healthcheck.serve import serve
+        from healthcheck.prefect.serve import serve
 
         return serve(arguments.config)
     except ConfigError as error:
@@ -233,7 +235,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _automations(arguments: argparse.Namespace) -> int:
     try:
-        from healthcheck.automations import ensure
+        from healthcheck.prefect.automations import ensure
 
         changed = ensure(load(arguments.config))
     except ModuleNotFoundError as error:
@@ -247,7 +249,7 @@ def _automations(arguments: argparse.Namespace) -> int:
 
 
 def _dashboard(arguments: argparse.Namespace) -> int:
-    from healthcheck.dashboard import run
+    from healthcheck.dashboard.server import run
 
     return run(arguments.config)
 

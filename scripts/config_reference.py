@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from healthcheck.config import HealthConfig
+from healthcheck.config.settings import HealthConfig
 
 HEAD = """\
-<!-- Written by scripts/config_reference.py from bridge/config.py and healthcheck/config.py; `make docs` renews it. -->
+<!-- Written by scripts/config_reference.py from bridge/config.py and healthcheck/config/; `make docs` renews it. -->
 # Configuration
 
 One TOML file, `/etc/scan-bridge/config.toml`, for the bridge and its health check. The

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import hazelcast
 import pytest
-from hazelcast_member import Member, MemberError
+from support.hazelcast_member import Member, MemberError
 
-pytest_plugins = ["prefect_server"]
+pytest_plugins = ["support.prefect_server"]
 
 
 def _started(member: Member) -> Member:

@@ -14,10 +14,10 @@ from typing import Any
 
 from pieces import DemoError
 
+from healthcheck.act.apprise_urls import SpareNotifier
 from healthcheck.check import run_check
-from healthcheck.config import HealthConfig, load
-from healthcheck.model import Report
-from healthcheck.spare_notifier import SpareNotifier
+from healthcheck.config.settings import HealthConfig, load
+from healthcheck.model.report import Report
 
 GROUPS = ("ops", "trading")
 MOST_BYTES = 1_000_000  # of a message

@@ -20,7 +20,7 @@ from health import HealthCheck, Inbox, prepare
 from pieces import DemoError, Piece
 from view import View, newest_on_disk, source_of
 
-from bridge.status import BridgeStatus
+from bridge.model.status import BridgeStatus
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 SCAN_BRIDGE = Path(sys.executable).with_name("scan-bridge")

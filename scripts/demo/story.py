@@ -14,7 +14,7 @@ from health import GROUPS, HealthCheck, Inbox
 from pieces import DemoError
 from stage import Demo
 
-from healthcheck.model import Severity
+from healthcheck.model.finding import Severity
 
 Steps = Iterator[None]
 

@@ -12,8 +12,9 @@ from health import GROUPS, Inbox, Received
 from rich.table import Table
 from rich.text import Text
 
-from bridge.status import BridgeStatus
-from healthcheck.model import Report, Severity
+from bridge.model.status import BridgeStatus
+from healthcheck.model.finding import Severity
+from healthcheck.model.report import Report
 
 SAID, MESSAGES = 6, 3  # the last ones are shown
 COLOURS = {Severity.OK: "green", Severity.UNKNOWN: "yellow", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hazelcast_member import MemberError
 from rich.console import Console
+from support.hazelcast_member import MemberError
 
 from bench import host, plot, tables
 from bench.plan import FULL, QUICK

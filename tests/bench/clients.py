@@ -18,8 +18,8 @@ from typing import Any
 
 import hazelcast
 from hazelcast.asyncio import HazelcastClient
-from hazelcast_member import Member
 from rich.console import Console
+from support.hazelcast_member import Member
 
 from bench import tables
 from bench.plan import KB

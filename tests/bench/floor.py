@@ -15,7 +15,7 @@ import sys
 from hazelcast.asyncio import HazelcastClient
 
 from bench.scans import Template, number_of
-from bridge.cluster import SOCKET_BUFFER_BYTES
+from bridge.cluster.connection import SOCKET_BUFFER_BYTES
 
 IN_NONBLOCK, IN_MOVED_TO = 0x800, 0x80
 

@@ -18,8 +18,8 @@ from bench.plan import FLAT_OUT, Series
 from bench.processes import KEY, Measured
 from bench.scans import Template
 from bench.sightings import Sightings
-from bridge.ipc import stream_metadata
-from bridge.provenance import Provenance
+from bridge.arrow.stream import stream_metadata
+from bridge.model.provenance import Provenance
 
 # As fast as possible: a block ends when so much was written, so that the disk is not what is measured.
 MOST_BLOCK_BYTES = 1_000_000_000

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from itertools import count
 
-from hazelcast_member import Member
+from support.hazelcast_member import Member
 
 from bench.processes import Measured
 from bench.scans import Template

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hazelcast_member import Member, free_port
+from support.hazelcast_member import Member, free_port
 
 from bench.scans import Folder
 

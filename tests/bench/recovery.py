@@ -9,19 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from hazelcast_member import Member
+from support.hazelcast_member import Member
 
 from bench.processes import KEY, Bridge
 from bench.scans import Folder, Template
 from bench.sightings import Sightings
 
-SYSTEM_TESTS = Path(__file__).parents[1] / "system"
 # The unit gives up for a while after five starts in 20 s; nothing of that here.
 BETWEEN_KILLS_S = 5.0
 RESTART_S = 0.5  # RestartSec= of the unit
@@ -61,10 +59,9 @@ def under_systemd(
     member: Member, place: Path, template: Template, numbers: count[int], kills: int
 ) -> list[float] | str:
     """`kills_ms` of the installed unit in a booted machine; why not, if there can be none."""
-    sys.path.append(str(SYSTEM_TESTS))
-    import image
-    from machine import Machine
-    from service import CONFIG, SCANS, UNIT
+    from support import image
+    from support.machine import Machine
+    from support.service import CONFIG, SCANS, UNIT
 
     if problem := image.missing_requirement():
         return problem

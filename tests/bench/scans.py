@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bridge import synthetic
+from bridge.commands import synthetic
 
 MARK = b"scan-number-"
 DIGITS = 12

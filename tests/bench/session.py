@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from hazelcast import HazelcastClient
-from hazelcast_member import Member
 from rich.console import Console
+from support.hazelcast_member import Member
 
 from bench import archive, burst, idle, memory, recovery, starts
 from bench.lag import LagMeter, Lags, entry_times_ms

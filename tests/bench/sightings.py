@@ -9,7 +9,7 @@ from bisect import bisect_left
 from types import TracebackType
 from typing import Self
 
-from hazelcast_member import Member
+from support.hazelcast_member import Member
 
 READY_S = 30.0
 

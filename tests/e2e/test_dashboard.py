@@ -17,19 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bridge_process import BridgeProcess, Target, day, eventually, land
-from browser import CHROMEDRIVER, CHROMIUM, CONTRASTS, Browser
-from hazelcast_member import Member, free_port
+from support.bridge_process import BridgeProcess, Target, day, eventually, land
+from support.browser import CHROMEDRIVER, CHROMIUM, CONTRASTS, Browser
+from support.hazelcast_member import Member, free_port
 
 from bridge.config import Source
-from healthcheck import dashboard, dashboard_data
-from healthcheck.alerts import Alert
-from healthcheck.config import Health, HealthConfig
-from healthcheck.dashboard_config import Dashboard
-from healthcheck.dashboard_prefect import PrefectRun
-from healthcheck.dashboard_seen import Heard, Seen
-from healthcheck.model import JournalLine, Severity
-from healthcheck.state import State
+from healthcheck.alert.alerts import Alert
+from healthcheck.config.dashboard import Dashboard
+from healthcheck.config.settings import Health, HealthConfig
+from healthcheck.dashboard import document as page_document
+from healthcheck.dashboard.last_run import PrefectRun
+from healthcheck.dashboard.server import Server
+from healthcheck.dashboard.sources import Heard, Seen
+from healthcheck.keep.state import State
+from healthcheck.model.finding import Severity
+from healthcheck.model.observation import JournalLine
 
 pytestmark = [pytest.mark.browser, pytest.mark.hazelcast]
 
@@ -283,9 +285,9 @@ def foreign_page() -> Iterator[str]:
     )
     config = HealthConfig(source=Source(root=Path("/data")), health=Health())
     history = {"start_s": 0, "step_s": 15, "age_s": [1.0, None, 2.0], "lag_ms": [105.0] * 3, "per_min": [6.0] * 3}
-    server = dashboard.Server(
+    server = Server(
         Dashboard(listen=f"127.0.0.1:{free_port()}"),
-        lambda: dashboard_data.document(seen, history, config, now, datetime.now(UTC)),
+        lambda: page_document.document(seen, history, config, now, datetime.now(UTC)),
     )
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"

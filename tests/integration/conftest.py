@@ -9,8 +9,8 @@ from typing import Any
 
 import hazelcast
 import pytest
-from bridge_process import BridgeProcess, Consumer, NewBridge, Target
-from hazelcast_member import Member
+from support.bridge_process import BridgeProcess, Consumer, NewBridge, Target
+from support.hazelcast_member import Member
 
 
 @pytest.fixture

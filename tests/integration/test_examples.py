@@ -15,9 +15,9 @@ from pathlib import Path
 import hazelcast
 import pyarrow as pa
 import pytest
-from bridge_process import BridgeProcess, Target, day, eventually, land, scan
-from download_cache import cached
-from hazelcast_member import Member
+from support.bridge_process import BridgeProcess, Target, day, eventually, land, scan
+from support.download_cache import cached
+from support.hazelcast_member import Member
 
 pytestmark = pytest.mark.hazelcast
 

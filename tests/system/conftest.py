@@ -5,19 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
-import image
 import pytest
 from hazelcast import HazelcastClient
-from hazelcast_member import Member
-from machine import Machine
-from service import SCANS, Bridge
-from watch import Inbox, Watch
-
-SOURCE = "/src"
-WHEELS = "/wheels"
-# Nothing is downloaded: the wheels were made when the root was.
-PIP_ENV = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
-INSTALL_TIMEOUT_S = 300
+from support import image
+from support.hazelcast_member import Member
+from support.install import SOURCE, WHEELS, make
+from support.machine import Machine
+from support.service import SCANS, Bridge
+from support.watch import Inbox, Watch
 
 _numbers = itertools.count(1)
 
@@ -101,22 +96,3 @@ def watch(watched_machine: Machine, own_member: Member, inbox: Inbox) -> Iterato
     yield watch
     watch.clean()
     bridge.clean()
-
-
-def make(machine: Machine, target: str, *, source: str = SOURCE, user: str | None = None, **variables: str) -> str:
-    """Run a target of the Makefile as a user would; what it printed."""
-    arguments = [f"{name}={value}" for name, value in variables.items()]
-    env = PIP_ENV | ({"HOME": f"/home/{user}", "XDG_RUNTIME_DIR": runtime_dir(machine, user)} if user else {})
-    command = ("make", "--no-print-directory", "-C", source, target, *arguments)
-    return machine.run(*command, env=env, user=user, timeout_s=INSTALL_TIMEOUT_S).stdout
-
-
-def runtime_dir(machine: Machine, user: str) -> str:
-    """The user's XDG_RUNTIME_DIR."""
-    return f"/run/user/{machine.run('id', '-u', user).stdout.strip()}"
-
-
-def copy_source(machine: Machine, path: str) -> None:
-    """A copy of the checkout that a test may change."""
-    pack = f"tar -C {SOURCE} --exclude=./.git --exclude=./.venv -cf - ."
-    machine.run("sh", "-c", f"mkdir -p {path} && {pack} | tar -xf - -C {path}")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hazelcast_member import free_port
-from machine import until
-from service import UNIT
-from watch import STATE, Watch
+from support.hazelcast_member import free_port
+from support.machine import until
+from support.service import UNIT
+from support.watch import STATE, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 

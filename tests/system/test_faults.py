@@ -9,9 +9,9 @@ import os
 import shutil
 
 import pytest
-from hazelcast_member import Member
-from service import DAY, SCANS, UNIT
-from watch import CHECK, STATE, Inbox, Watch
+from support.hazelcast_member import Member
+from support.service import DAY, SCANS, UNIT
+from support.watch import CHECK, STATE, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
@@ -225,7 +225,7 @@ def test_a_clock_that_steps_is_told_to_ops(watch: Watch, inbox: Inbox) -> None:
     watch.configure(**PATIENT)
     with watch.producer():
         watch.healthy()
-        watch.run_by("/opt/scan-bridge/bin/python /src/tests/system/check_at.py 3600")
+        watch.run_by("/opt/scan-bridge/bin/python /src/tests/support/check_at.py 3600")
         watch.until_alert("clock (clock stepped)")
         watch.configure(**PATIENT)
         watch.until_quiet()

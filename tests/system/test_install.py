@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import INSTALL_TIMEOUT_S, PIP_ENV, SOURCE, copy_source, make
 from hazelcast import HazelcastClient
-from hazelcast_member import Member
-from machine import Machine, until
-from service import CONFIG, UNIT, Bridge
+from support.hazelcast_member import Member
+from support.install import INSTALL_TIMEOUT_S, PIP_ENV, SOURCE, copy_source, make
+from support.machine import Machine, until
+from support.service import CONFIG, UNIT, Bridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
@@ -116,7 +116,8 @@ BREAKAGES = {
         "source.wanted: missing",
     ),
     "starts and dies": (
-        "sed -i 's/^    async def _supervise(.*/&\\n        self._notify.ready(); os._exit(1)/' bridge/daemon.py",
+        "sed -i 's/^    async def _supervise(.*/&\\n        self._notify.ready(); os._exit(1)/'"
+        " bridge/service/daemon.py",
         "is running again",
     ),
 }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import copy_source, make, runtime_dir
-from hazelcast_member import Member
-from machine import Machine, until
-from service import Bridge
+from support.hazelcast_member import Member
+from support.install import copy_source, make, runtime_dir
+from support.machine import Machine, until
+from support.service import Bridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 

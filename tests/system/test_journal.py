@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 import pytest
-from hazelcast_member import Member
-from machine import until
-from service import DAY, UNIT, Bridge
+from support.hazelcast_member import Member
+from support.machine import until
+from support.service import DAY, UNIT, Bridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 

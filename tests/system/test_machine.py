@@ -8,17 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machine import Machine, until
+from support.machine import Machine, until
 
 pytestmark = pytest.mark.systemd
 
 
-BOOT = "import image, machine; m = machine.Machine(image.rootfs()).__enter__(); print(m.leader, flush=True); input()"
+BOOT = """
+from support import image, machine
+m = machine.Machine(image.rootfs()).__enter__()
+print(m.leader, flush=True)
+input()
+"""
 
 
 def test_a_machine_goes_down_with_the_tests_even_if_these_are_killed(boot: Callable[[], Machine]) -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", BOOT], cwd=Path(__file__).parent, text=True, **pipes) as tests:
+    with subprocess.Popen([sys.executable, "-c", BOOT], cwd=Path(__file__).parents[1], text=True, **pipes) as tests:
         assert tests.stdout is not None
         leader = Path("/proc") / tests.stdout.readline().strip()
         assert leader.exists()

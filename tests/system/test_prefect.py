@@ -9,15 +9,15 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from hazelcast_member import Member, free_port
-from machine import Machine, until
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect_server import answers
-from watch import CHECK, STATE, Inbox, Watch
+from support.hazelcast_member import Member, free_port
+from support.machine import Machine, until
+from support.prefect_server import answers
+from support.watch import CHECK, STATE, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast, pytest.mark.prefect]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from service import Bridge
+from support.service import Bridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 

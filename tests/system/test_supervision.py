@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hazelcast_member import Member
-from machine import until
-from service import CONFIG, RETRY, RETRY_TEMPLATE, TRIGGER, UNIT, Bridge
+from support.hazelcast_member import Member
+from support.machine import until
+from support.service import CONFIG, RETRY, RETRY_TEMPLATE, TRIGGER, UNIT, Bridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from machine import Machine, until
-from service import UNIT, Bridge
+from support.machine import Machine, until
+from support.service import UNIT, Bridge
 
 pytestmark = pytest.mark.systemd
 

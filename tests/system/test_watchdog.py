@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hazelcast_member import Member
-from machine import until
-from service import Bridge
+from support.hazelcast_member import Member
+from support.machine import until
+from support.service import Bridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from healthcheck.rule_config import Rules
+from healthcheck.config.rules import Rules
 
 RULES = Rules()
 REPOSITORY = Path(__file__).parents[2]

@@ -1,0 +1,93 @@
+"""Decoding a stream to see that it is valid: the one place where a scan's bytes meet pyarrow's decoder.
+
+It judges structure (what a reader relies on not to crash or misread), not values: other Arrow writers legally
+produce values that pyarrow's full validation refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from typing import Any
+
+import pyarrow as pa
+
+from bridge.arrow.flatbuffer import Malformed
+
+_OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
+
+# Types of the same layout that admit any value. pyarrow refuses dates off whole days and times off the day (and
+# decimals beyond their precision). Checking the UTF-8 of string views has no bound, because they may overlap.
+_ANY_VALUE: dict[int, Any] = {
+    pa.lib.Type_DATE64: pa.int64(),
+    pa.lib.Type_TIME32: pa.int32(),
+    pa.lib.Type_TIME64: pa.int64(),
+    pa.lib.Type_STRING_VIEW: pa.binary_view(),
+}
+_WITH_VALUE_RULES = {7, 8, 9, 24}  # all these in flatbuffer's Type: Decimal, Date, Time, Utf8View
+# How to make each nested type anew with other children.
+_NESTED: dict[int, Callable[[Any, list[Any]], Any]] = {
+    pa.lib.Type_LIST: lambda _, children: pa.list_(children[0]),
+    pa.lib.Type_LARGE_LIST: lambda _, children: pa.large_list(children[0]),
+    pa.lib.Type_LIST_VIEW: lambda _, children: pa.list_view(children[0]),
+    pa.lib.Type_LARGE_LIST_VIEW: lambda _, children: pa.large_list_view(children[0]),
+    pa.lib.Type_FIXED_SIZE_LIST: lambda type_, children: pa.list_(children[0], type_.list_size),
+    pa.lib.Type_STRUCT: lambda _, children: pa.struct(children),
+    pa.lib.Type_MAP: lambda _, children: pa.map_(children[0].type.field(0), children[0].type.field(1)),
+    pa.lib.Type_SPARSE_UNION: lambda type_, children: pa.sparse_union(children, type_.type_codes),
+    pa.lib.Type_DENSE_UNION: lambda type_, children: pa.dense_union(children, type_.type_codes),
+    pa.lib.Type_RUN_END_ENCODED: lambda _, children: pa.run_end_encoded(children[0].type, children[1].type),
+}
+
+
+def validate(data: bytearray, types: Set[int]) -> int:
+    """Decode the whole stream, check each batch in full, and return the number of rows.
+
+    `types`: those that occur in its schema at any depth, as flatbuffer's Type.
+
+    Nothing is copied unless it is compressed or big-endian; one batch and its dictionaries are held at a time.
+
+    Raises:
+        Malformed: pyarrow cannot read it, or finds it invalid.
+    """
+    rows = 0
+    try:
+        reader = pa.ipc.open_stream(pa.py_buffer(data), options=_OPTIONS)
+        layouts = _layouts(reader.schema) if types & _WITH_VALUE_RULES else {}
+        for batch in reader:
+            rows += batch.num_rows
+            for i, layout in layouts.items():
+                column = batch.column(i)
+                column.validate()  # `view` relies on it
+                batch = batch.set_column(i, pa.field("", layout), column.view(layout))
+            batch.validate(full=True)
+    # Damage shows as ArrowInvalid, OSError or, in a name, UnicodeDecodeError (a ValueError).
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise Malformed(f"not valid Arrow: {error}") from error
+    return rows
+
+
+def _layouts(schema: pa.Schema) -> dict[int, Any]:
+    """What to validate columns as that have to be validated as something else than they are."""
+    return {i: layout for i, field in enumerate(schema) if (layout := _layout(field.type)) is not None}
+
+
+def _layout(type_: Any) -> Any:
+    """What to validate the type as: the same layout, any value allowed, at every depth. None: as it is.
+
+    pyarrow admits no schema so deep that this would recurse too far (128 levels).
+    """
+    if type_.id in _ANY_VALUE:
+        return _ANY_VALUE[type_.id]
+    if rebuild := _NESTED.get(type_.id):
+        children = [type_.field(i) for i in range(type_.num_fields)]
+        layouts = [_layout(child.type) for child in children]
+        if all(layout is None for layout in layouts):
+            return None
+        pairs = zip(children, layouts, strict=True)
+        return rebuild(type_, [child if layout is None else child.with_type(layout) for child, layout in pairs])
+    if pa.types.is_decimal(type_):
+        return pa.binary(type_.byte_width)
+    if pa.types.is_dictionary(type_):
+        values = _layout(type_.value_type)
+        return None if values is None else pa.dictionary(type_.index_type, values, type_.ordered)
+    return _layout(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else None

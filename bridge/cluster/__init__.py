@@ -1,0 +1,1 @@
+"""Hazelcast: the connection, and putting a scan into the map."""

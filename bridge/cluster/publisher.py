@@ -1,0 +1,140 @@
+"""Putting a scan into the map so that the map never goes back.
+
+Every write is a compare-and-set against the very bytes this bridge last saw there. So neither a second bridge nor a
+call of ours that was given up and arrives late can put an older scan over a newer one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bridge.arrow import stream
+from bridge.cluster.connection import FOREIGN, Cluster, ClusterError
+from bridge.model.order import Held, ScanFile, supersedes
+from bridge.model.provenance import Provenance
+
+log = logging.getLogger(__name__)
+
+# Lost races in a row before giving up; each means that somebody else published meanwhile.
+MOST_RACES = 10
+
+
+@dataclass(frozen=True)
+class Published:
+    """A scan as it went into the map."""
+
+    file: ScanFile
+    provenance: Provenance
+    rows: int
+    bytes: int
+    acknowledged_ns: int
+    lag_ms: float  # from the file's landing to the cluster's acknowledgement
+
+
+class Publisher:
+    """The entry of the newest scan, and what it held when we last looked."""
+
+    def __init__(self, cluster: Cluster, key: str, instance: str, max_future_s: float) -> None:
+        """`instance` names this bridge in each value."""
+        self._cluster = cluster
+        self._key = key
+        self._instance = instance
+        self._max_future_s = max_future_s
+        self._value: Any = None
+        self._known = False
+        self._provenance: Provenance | None = None
+        self._in_doubt: Published | None = None  # sent, but not acknowledged in time
+
+    @property
+    def known(self) -> bool:
+        """Whether we know what the map holds."""
+        return self._known
+
+    @property
+    def held(self) -> Held | None:
+        """The place in the order of what the map holds, as far as known."""
+        return self._provenance.held if self._provenance else None
+
+    def forget(self) -> None:
+        """The map may hold something else by now (the connection was lost): ask before the next write."""
+        self._known = False
+
+    async def refresh(self) -> Published | None:
+        """Ask the map what it holds; returns our last scan if it turns out that it did arrive.
+
+        Raises:
+            ClusterError: the cluster is away or too slow.
+        """
+        value = await self._cluster.get(self._key)
+        provenance = _provenance(value)
+        if value is not None and provenance is None:
+            log.warning("%s holds a value that no bridge wrote; the next scan will replace it", self._key)
+        self._value, self._provenance, self._known = value, provenance, True
+        in_doubt, self._in_doubt = self._in_doubt, None
+        if in_doubt is not None and in_doubt.provenance == provenance:
+            return _acknowledged(in_doubt)
+        return None
+
+    async def publish(self, file: ScanFile, encode: Callable[[Provenance], stream.Value]) -> Published | None:
+        """Put a scan, as `encode` makes it, into the map; None if what the map holds is newer.
+
+        Raises:
+            stream.InvalidScan: from `encode`; the content is no complete, valid scan.
+            ClusterError: the cluster is away or too slow; whether the scan arrived is then unknown.
+        """
+        for _ in range(MOST_RACES):
+            if not self._known and (arrived := await self.refresh()) and arrived.file == file:
+                return arrived
+            if not supersedes(file, self.held, time.time_ns(), self._max_future_s):
+                return None
+            provenance = Provenance(
+                source=file.path,
+                mtime_ns=file.mtime_ns,
+                size=file.size,
+                sequence=self._provenance.sequence + 1 if self._provenance else 1,
+                published_ns=time.time_ns(),
+                bridge=self._instance,
+            )
+            value = encode(provenance)
+            self._known = False
+            self._in_doubt = Published(file, provenance, value.rows, len(value.data), provenance.published_ns, 0.0)
+            stored = await self._write(value.data)
+            published, self._in_doubt = self._in_doubt, None
+            if stored:
+                self._value, self._provenance, self._known = value.data, provenance, True
+                return _acknowledged(published)
+            await self._refresh_after_lost_race()
+        raise ClusterError(f"{self._key}: lost {MOST_RACES} races in a row against other writers")
+
+    async def _write(self, data: bytearray) -> bool:
+        if self._value is FOREIGN:
+            await self._cluster.set(self._key, data)
+            return True
+        if self._value is None:
+            return await self._cluster.put_if_absent(self._key, data)
+        return await self._cluster.replace_if_same(self._key, self._value, data)
+
+    async def _refresh_after_lost_race(self) -> None:
+        expected = self._value
+        await self.refresh()
+        if expected is not None and self._value == expected:
+            raise ClusterError(
+                f"{self._key}: the cluster says that an unchanged value changed; "
+                "its map must keep in-memory-format BINARY (with OBJECT, byte arrays cannot be compared)"
+            )
+
+
+def _acknowledged(published: Published) -> Published:
+    now_ns = time.time_ns()
+    return replace(published, acknowledged_ns=now_ns, lag_ms=max(0.0, (now_ns - published.file.ctime_ns) / 1e6))
+
+
+def _provenance(value: Any) -> Provenance | None:
+    try:
+        return Provenance.from_metadata(stream.stream_metadata(value)) if isinstance(value, bytearray) else None
+    except stream.InvalidScan:
+        return None

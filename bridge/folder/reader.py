@@ -1,0 +1,79 @@
+"""Reading one scan file whole: the bytes as they were at one moment, or why they cannot be had.
+
+What lies under a scan's name is not trusted: it may be a link, a device, a FIFO, too large, or still being written.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from bridge.model.order import ScanFile
+
+
+class NotReadable(Exception):
+    """The file cannot be read now. It may yet become readable. The message is the reason."""
+
+
+class NeverReadable(Exception):
+    """The file cannot be a scan as long as it stays what it is. The message is the reason."""
+
+
+class Vanished(Exception):
+    """The file is gone."""
+
+
+class Changed(Exception):
+    """The file is not, or no longer, what it was taken for; look at it again."""
+
+
+def read(root: Path, file: ScanFile, max_bytes: int) -> bytes:
+    """The content of `file`, exactly as its size and times say.
+
+    Raises:
+        NotReadable, NeverReadable, Vanished, Changed: see there.
+    """
+    day, _, name = file.path.partition("/")
+    if not file.path.isprintable():
+        raise NeverReadable("the name is not printable UTF-8; rename the file")
+    try:
+        folder = os.open(os.path.join(root, day), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _require_regular(os.lstat(name, dir_fd=folder), max_bytes)
+            # O_NONBLOCK: what was a file a moment ago may be a FIFO now, and must not block us.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(name, flags, dir_fd=folder)
+        finally:
+            os.close(folder)
+        try:
+            return _read_open(descriptor, file, max_bytes)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        raise Vanished from error
+    except OSError as error:
+        raise NotReadable(error.strerror or str(error)) from error
+
+
+def _read_open(descriptor: int, file: ScanFile, max_bytes: int) -> bytes:
+    before = os.fstat(descriptor)
+    _require_regular(before, max_bytes)
+    # One byte more than expected, so that a file that grew is noticed.
+    content = os.read(descriptor, before.st_size + 1)
+    while len(content) < before.st_size and (more := os.read(descriptor, before.st_size + 1 - len(content))):
+        content += more
+    after = os.fstat(descriptor)
+    seen = (file.size, file.mtime_ns)
+    if len(content) != after.st_size or (after.st_size, after.st_mtime_ns) != seen:
+        raise Changed
+    return content
+
+
+def _require_regular(info: os.stat_result, max_bytes: int) -> None:
+    if stat.S_ISLNK(info.st_mode):
+        raise NeverReadable("a symbolic link; links are not followed")
+    if not stat.S_ISREG(info.st_mode):
+        raise NeverReadable(f"not a regular file ({stat.filemode(info.st_mode)[0]})")
+    if info.st_size > max_bytes:
+        raise NeverReadable(f"{info.st_size} bytes, more than source.max_scan_bytes = {max_bytes}")

@@ -1,0 +1,1 @@
+"""The nouns: order, provenance, the status entry. Pure; no I/O."""

@@ -1,0 +1,1 @@
+"""The running bridge: its stages, what they remember, and what they tell."""

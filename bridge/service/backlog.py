@@ -1,0 +1,125 @@
+"""The scans waiting for their turn: newest first, each once, those that do not validate yet tried again later.
+
+Pure bookkeeping: no I/O and no clock of its own (`now_s` is monotonic seconds, `now_ns` the wall clock).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from bridge.model.order import Held, ScanFile, is_future, supersedes
+
+# Far more than one folder sees between two publishes; beyond it, the older half is given up as overtaken (half, so
+# that a burst costs one sorting per so many scans, not per scan).
+MOST_WAITING = 1000
+# Files remembered as bad; a producer gone mad must not fill the memory.
+MOST_SETTLED = 10_000
+
+FIRST_RETRY_S = 0.005
+LAST_RETRY_S = 0.25
+
+
+@dataclass
+class Waiting:
+    """A scan in the backlog."""
+
+    file: ScanFile
+    due_s: float
+    changed_s: float  # when it was last seen to change
+    tries: int = 0
+
+    @property
+    def backoff_s(self) -> float:
+        """How long to wait before the next try."""
+        return min(FIRST_RETRY_S * 2.0**self.tries, LAST_RETRY_S)
+
+
+class Backlog:
+    """What is known to lie on disk and is neither published nor settled."""
+
+    def __init__(self, max_future_s: float, settle_s: float) -> None:
+        """`settle_s`: a file unchanged for so long that still does not validate is bad."""
+        self._max_future_s = max_future_s
+        self._settle_s = settle_s
+        self._waiting: dict[str, Waiting] = {}
+        self._settled: OrderedDict[str, ScanFile] = OrderedDict()
+        self.newest: ScanFile | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def offer(self, file: ScanFile, now_s: float, now_ns: int, *, delay_s: float = 0.0) -> int:
+        """Take a file in, or note that it changed. Returns how many older ones were given up for want of room."""
+        if self._settled.get(file.path) == file:
+            return 0
+        if not is_future(file.mtime_ns, now_ns, self._max_future_s) and (
+            self.newest is None or file.key > self.newest.key
+        ):
+            self.newest = file
+        waiting = self._waiting.get(file.path)
+        if waiting is None:
+            quiet_s = max(0.0, (now_ns - file.ctime_ns) / 1e9)
+            self._waiting[file.path] = Waiting(file, now_s + delay_s, now_s - quiet_s)
+        elif waiting.file != file:
+            self._waiting[file.path] = Waiting(file, now_s + delay_s, now_s, waiting.tries)
+        else:
+            waiting.due_s = min(waiting.due_s, now_s + delay_s)
+        if len(self._waiting) <= MOST_WAITING:
+            return 0
+        return self._give_up(now_ns)
+
+    def next(self, now_s: float, now_ns: int) -> Waiting | None:
+        """The newest scan whose time has come; scans dated in the future come last."""
+        due = [waiting for waiting in self._waiting.values() if waiting.due_s <= now_s]
+        return max(due, key=lambda waiting: self._rank(waiting, now_ns), default=None)
+
+    def due_in_s(self, now_s: float) -> float | None:
+        """Seconds until a scan's time has come, at least 0; None if none waits."""
+        return max(0.0, min(w.due_s for w in self._waiting.values()) - now_s) if self._waiting else None
+
+    def retry_later(self, waiting: Waiting, now_s: float) -> bool:
+        """Put off a scan that does not validate yet; False if it has been given enough time, i.e. is bad."""
+        if now_s - waiting.changed_s >= self._settle_s:
+            return False
+        waiting.due_s = now_s + waiting.backoff_s
+        waiting.tries += 1
+        return True
+
+    def settle(self, file: ScanFile) -> None:
+        """Never take this file in again, unless it changes."""
+        self.drop(file)
+        self._settled[file.path] = file
+        while len(self._settled) > MOST_SETTLED:
+            self._settled.popitem(last=False)
+
+    def drop(self, file: ScanFile) -> None:
+        """This version of the file is done with; a newer one, come in meanwhile, stays."""
+        waiting = self._waiting.get(file.path)
+        if waiting is not None and waiting.file == file:
+            del self._waiting[file.path]
+
+    def drop_overtaken(self, held: Held, now_ns: int) -> list[ScanFile]:
+        """Drop what may no longer be published and was not yet looked into; returns what was dropped.
+
+        A file that was tried and did not validate stays: it is still owed a verdict.
+        """
+        overtaken = [
+            waiting.file
+            for waiting in self._waiting.values()
+            if not waiting.tries and not supersedes(waiting.file, held, now_ns, self._max_future_s)
+        ]
+        for file in overtaken:
+            self.drop(file)
+        return overtaken
+
+    def _give_up(self, now_ns: int) -> int:
+        ranked = sorted(self._waiting.values(), key=lambda waiting: self._rank(waiting, now_ns))
+        given_up = ranked[: len(ranked) - MOST_WAITING // 2]
+        for waiting in given_up:
+            self.drop(waiting.file)
+        return len(given_up)
+
+    def _rank(self, waiting: Waiting, now_ns: int) -> tuple[bool, ScanFile]:
+        """The higher, the sooner its turn."""
+        return not is_future(waiting.file.mtime_ns, now_ns, self._max_future_s), waiting.file

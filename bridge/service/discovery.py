@@ -1,0 +1,162 @@
+"""Keeping watch on the folder: arms inotify where it works, and looks by itself where or when it does not.
+
+Looking happens in a thread, since a network file system may hang; everything else on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+from bridge.config import Source as SourceConfig
+from bridge.folder.inotify import Hints, Watcher, file_system_without_events
+from bridge.folder.listing import Folder, Look, Source
+from bridge.service.metrics import Metrics
+from bridge.service.pipeline import Pipeline
+from bridge.service.status_reporter import Report
+
+log = logging.getLogger(__name__)
+
+# While ROOT is not there, it is looked for so often.
+ABSENT_S = 0.5
+# Known files are looked at anew (a rewrite in place whose event was lost) no more often than this, and so seldom
+# that it takes no more than one part in FORGET_SHARE of the time.
+FORGET_S = 60.0
+FORGET_SHARE = 1000
+
+
+class Lookout:
+    """Feeds the pipeline with what is in the folder."""
+
+    def __init__(
+        self,
+        config: SourceConfig,
+        pipeline: Pipeline,
+        report: Report,
+        metrics: Metrics,
+        progress: Callable[[], None],
+    ) -> None:
+        """`progress` is called, from a thread, as long as a look gets on."""
+        self._config = config
+        self._source = Source(config.root, config.scan_days, progress)
+        self._pipeline = pipeline
+        self._report = report
+        self._metrics = metrics
+        self._watcher: Watcher | None = None
+        self._requested = asyncio.Event()
+        self._requested.set()
+        self._forget = True
+        self._forget_at_s = 0.0
+        self._root: Folder | None = None
+        self._next_look_s = 0.0
+        self.ready = asyncio.Event()  # set once the watcher is armed, or there is nothing yet to arm it on
+
+    def look_now(self, *, forget: bool = False) -> None:
+        """Look at the folder at once; with `forget`, take every file for new."""
+        self._forget = self._forget or forget
+        self._requested.set()
+
+    def drains(self) -> bool:
+        """Whether no event waits to be read: proof that this stage makes progress."""
+        return self._watcher is None or self._watcher.unread_bytes() == 0
+
+    async def step(self, longest_wait_s: float) -> None:
+        """Look if it is time, else wait until it is."""
+        wait_s = min(self._next_look_s - time.monotonic(), longest_wait_s)
+        if wait_s > 0 and not self._requested.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._requested.wait()
+            return
+        self._requested.clear()
+        look = await self._look()
+        self._tell(look)
+        if self._mode_changes(look) and self._arm(look):
+            self._forget = True
+            look = await self._look()  # what came between the look and the watch
+        self.ready.set()
+        period_s = self._config.rescan_s if self._watcher else self._config.poll_s
+        self._next_look_s = time.monotonic() + (period_s if look.state == "ok" else min(ABSENT_S, period_s))
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._watcher is not None:
+            asyncio.get_running_loop().remove_reader(self._watcher.fileno())
+            self._watcher.close()
+            self._watcher = None
+
+    async def _look(self) -> Look:
+        begin_s = time.monotonic()
+        forget, self._forget = self._forget or begin_s >= self._forget_at_s, False
+        look = await asyncio.to_thread(self._source.look, self._pipeline.newer_than, forget=forget)
+        if forget:
+            took_s = time.monotonic() - begin_s
+            self._forget_at_s = time.monotonic() + max(FORGET_S, took_s * FORGET_SHARE)
+        self._pipeline.found(look)
+        return look
+
+    def _tell(self, look: Look) -> None:
+        if (look.state, look.reason) != (self._report.source_state, self._report.source_reason):
+            if look.state != "ok" or look.reason:
+                log.warning("source %s: %s", look.state, look.reason)
+            elif self._report.source_state != "ok":
+                log.info("source ok: watching %s", self._config.root)
+        self._report.source_state, self._report.source_reason = look.state, look.reason
+
+    def _mode_changes(self, look: Look) -> bool:
+        """Choose inotify or polling when ROOT is (re)mounted or recreated; whether there is something to arm."""
+        root = look.folders[0] if look.folders else None
+        if root != self._root:
+            self._root = root
+            self.close()
+            if root is not None:
+                self._watcher = self._open_watcher()
+        self._report.watch_mode = "inotify" if self._watcher else "polling"
+        self._pipeline.read_in_thread = self._watcher is None
+        return self._watcher is not None
+
+    def _open_watcher(self) -> Watcher | None:
+        if self._config.watch_mode == "polling":
+            return None
+        try:
+            blind = file_system_without_events(self._config.root) if self._config.watch_mode == "auto" else None
+            if blind:
+                log.info("watching by polling every %g s: %s gives no events", self._config.poll_s, blind)
+                return None
+            hints = Hints(
+                file=self._pipeline.hint,
+                touched=self._pipeline.touched,
+                look=lambda _reason: self.look_now(),
+                day=self._day_appeared,
+                overflow=self._overflow,
+            )
+            watcher = Watcher(self._config.root, hints)
+        except OSError as error:
+            log.warning("no inotify (%s); watching by polling every %g s", error, self._config.poll_s)
+            return None
+        asyncio.get_running_loop().add_reader(watcher.fileno(), watcher.read)
+        log.info("watching %s by inotify", self._config.root)
+        return watcher
+
+    def _arm(self, look: Look) -> bool:
+        assert self._watcher is not None
+        try:
+            return self._watcher.arm(look.folders)
+        except OSError as error:
+            log.warning(
+                "inotify: %s; watching by polling; raise fs.inotify.max_user_watches and restart the bridge", error
+            )
+            self.close()
+            return False
+
+    def _day_appeared(self, day: str) -> None:
+        self._source.touch(day)
+        self.look_now()
+
+    def _overflow(self) -> None:
+        self._metrics.overflows += 1
+        log.warning("inotify queue overflowed, events were lost; looking at the folder instead")
+        self.look_now(forget=True)

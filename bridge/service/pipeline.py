@@ -1,0 +1,266 @@
+"""The way of a scan from a file name to the map, one scan at a time: backlog → read → validate → publish.
+
+Nothing here may block the event loop for long, nor lose a file without a log line or a counter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from functools import partial
+
+from bridge.arrow import stream
+from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.publisher import Published, Publisher
+from bridge.config import Source as SourceConfig
+from bridge.folder import reader
+from bridge.folder.listing import Look, stat_scan
+from bridge.model.order import OrderKey, ScanFile, is_future, printable, supersedes
+from bridge.model.provenance import Provenance
+from bridge.service.backlog import Backlog, Waiting
+from bridge.service.metrics import Metrics
+from bridge.service.quarantine import Quarantine
+from bridge.system.backoff import Trouble
+
+log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Takes hints in, puts scans out."""
+
+    def __init__(
+        self,
+        config: SourceConfig,
+        cluster: Cluster,
+        publisher: Publisher,
+        metrics: Metrics,
+        quarantine: Quarantine,
+    ) -> None:
+        self._config = config
+        self._cluster = cluster
+        self._publisher = publisher
+        self._metrics = metrics
+        self._quarantine = quarantine
+        self._backlog = Backlog(config.max_future_s, config.settle_s)
+        self._wake = asyncio.Event()
+        self._trouble = Trouble(log, "publishing", first_wait_s=0.05)
+        self._high_water: OrderKey | None = None  # the newest ever seen in the map
+        self._left_out = 0  # by looks so far
+        self.last: Published | None = None
+        self.read_in_thread = False  # set where a read may hang (network file systems)
+        self.published = asyncio.Event()  # set after each publish; the status reporter clears it
+        for file in quarantine.set_aside:
+            self._backlog.settle(file)
+        if quarantine.killer is not None:
+            self._bad(quarantine.killer, "the bridge died while decoding it")
+
+    # ---- what comes in
+
+    def hint(self, path: str, delay_s: float = 0.0) -> None:
+        """Something happened to this file; it is worth a look in `delay_s`."""
+        with contextlib.suppress(OSError):  # gone again
+            file = stat_scan(self._config.root, path)
+            if self._is_old(file) and not self._supersedes(file):
+                self._count_skipped(file)  # it landed late
+            else:
+                self._offer(file, delay_s)
+
+    def touched(self, path: str) -> None:
+        """The inode of this file changed, perhaps not its content; older scans are of no interest then."""
+        with contextlib.suppress(OSError):
+            file = stat_scan(self._config.root, path)
+            if self._supersedes(file):
+                self._offer(file, 0.0)
+
+    def found(self, look: Look) -> None:
+        """A look at the folder found these files."""
+        if self._high_water is None:  # else they were left out, or announced by events, before
+            self._metrics.skipped += max(0, look.left_out - self._left_out)
+            self._left_out = max(self._left_out, look.left_out)
+        for file in look.files:
+            self._offer(file, 0.0)
+
+    def wake(self) -> None:
+        """The cluster is back, or there is work."""
+        self._wake.set()
+
+    def _offer(self, file: ScanFile, delay_s: float) -> None:
+        self._metrics.skipped += self._backlog.offer(file, time.monotonic(), time.time_ns(), delay_s=delay_s)
+        self._wake.set()
+
+    @property
+    def newest(self) -> ScanFile | None:
+        """The newest scan file seen on disk, complete or not."""
+        return self._backlog.newest
+
+    @property
+    def waiting_files(self) -> int:
+        """How many files wait for their turn, or to become complete."""
+        return len(self._backlog)
+
+    @property
+    def newer_than(self) -> OrderKey | None:
+        """Looks need not report files at or below this."""
+        held = self._publisher.held if self._publisher.known else None
+        if held is None or is_future(held.key.mtime_ns, time.time_ns(), self._config.max_future_s):
+            return None
+        return held.key
+
+    # ---- the way of a scan
+
+    async def step(self, longest_wait_s: float) -> None:
+        """Handle the newest waiting scan; if there is none, wait for one first."""
+        self._wake.clear()
+        try:
+            if self._cluster.connected and not self._publisher.known:
+                await self._refresh()
+            waiting = self._next()
+            if waiting is None:
+                await self._wait(longest_wait_s)
+                waiting = self._next()
+            if waiting is not None:
+                await self._handle(waiting)
+        except ClusterError as error:
+            if self._cluster.connected:  # else the connection's own trouble tells
+                await asyncio.sleep(self._trouble.met(str(error)))
+
+    def _next(self) -> Waiting | None:
+        return self._backlog.next(time.monotonic(), time.time_ns()) if self._publisher.known else None
+
+    async def _wait(self, longest_wait_s: float) -> None:
+        due_in_s = self._backlog.due_in_s(time.monotonic()) if self._publisher.known else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_wait_s if due_in_s is None else min(due_in_s, longest_wait_s)):
+                await self._wake.wait()
+
+    async def _refresh(self) -> None:
+        arrived = await self._publisher.refresh()
+        self._trouble.over()
+        if arrived is not None:
+            self._done(arrived)
+        held = self._publisher.held
+        if held is not None and is_future(held.key.mtime_ns, time.time_ns(), self._config.max_future_s):
+            ahead_s = (held.key.mtime_ns - time.time_ns()) / 1e9
+            log.warning(
+                "the map holds %s, dated %.0f s in the future; check the clocks (any scan with a possible date will "
+                "replace it)", held.key.path, ahead_s,
+            )  # fmt: skip
+        elif held is not None:
+            self._high_water = max(self._high_water or held.key, held.key)
+
+    async def _handle(self, waiting: Waiting) -> None:
+        file = waiting.file
+        if not waiting.tries and not self._supersedes(file):
+            self._overtaken(file)
+            return
+        try:
+            content = await self._read(file)
+            encode = partial(self._encode, file, content)
+            published = await self._publisher.publish(file, encode)
+            if published is None and waiting.tries:
+                encode(None)  # overtaken, but still owed a verdict: it did not validate at first
+        except reader.Changed:
+            self._metrics.retries += 1
+            self._look_again(waiting)
+        except reader.Vanished:
+            log.warning("%s vanished before it could be read", file.path, extra=_fields(file))
+            self._backlog.drop(file)
+        except reader.NeverReadable as error:
+            self._bad(file, str(error))
+        except (reader.NotReadable, stream.InvalidScan) as error:
+            self._metrics.retries += 1
+            if not self._backlog.retry_later(waiting, time.monotonic()):
+                self._bad(file, str(error))
+        else:
+            self._trouble.over()
+            if published is None:
+                self._overtaken(file)
+            else:
+                self._done(published)
+
+    def _look_again(self, waiting: Waiting) -> None:
+        try:
+            file = stat_scan(self._config.root, waiting.file.path)
+        except OSError:
+            file = waiting.file  # gone: the next read tells
+        if file != waiting.file:
+            waiting.tries += 1
+            self._offer(file, waiting.backoff_s)
+        elif not self._backlog.retry_later(waiting, time.monotonic()):
+            self._bad(file, "its content does not have the size that the file system says")
+
+    async def _read(self, file: ScanFile) -> bytes:
+        if self.read_in_thread:
+            return await asyncio.to_thread(reader.read, self._config.root, file, self._config.max_scan_bytes)
+        return reader.read(self._config.root, file, self._config.max_scan_bytes)
+
+    def _encode(self, file: ScanFile, content: bytes, provenance: Provenance | None) -> stream.Value:
+        metadata = provenance.to_metadata() if provenance else {}
+        with self._quarantine.in_hand(file):
+            return stream.to_stream(content, metadata, self._config.max_decoded_bytes)
+
+    def _supersedes(self, file: ScanFile) -> bool:
+        return supersedes(file, self._publisher.held, time.time_ns(), self._config.max_future_s)
+
+    # ---- what becomes of it
+
+    def _done(self, published: Published) -> None:
+        file = published.file
+        self.last = published
+        self._metrics.scan_published(time.monotonic(), published.lag_ms)
+        sequence = published.provenance.sequence
+        lag_ms = published.lag_ms
+        log.info(
+            "published %s as %d: %d rows, %d bytes, lag %.1f ms", file.path, sequence, published.rows, published.bytes,
+            lag_ms, extra=_fields(file, SEQUENCE=sequence, ROWS=published.rows, LAG_MS=round(lag_ms, 3)),
+        )  # fmt: skip
+        self._backlog.drop(file)
+        now_ns = time.time_ns()
+        for overtaken in self._backlog.drop_overtaken(published.provenance.held, now_ns):
+            self._skipped(overtaken)
+        if is_future(file.mtime_ns, now_ns, self._config.max_future_s):
+            self._dated_ahead(file)
+        else:
+            self._high_water = max(self._high_water or file.key, file.key)
+        self.published.set()
+
+    def _overtaken(self, file: ScanFile) -> None:
+        if is_future(file.mtime_ns, time.time_ns(), self._config.max_future_s):
+            self._dated_ahead(file)
+        else:
+            self._skipped(file)
+        self._backlog.drop(file)
+
+    def _is_old(self, file: ScanFile) -> bool:
+        return self._high_water is not None and file.key < self._high_water
+
+    def _skipped(self, file: ScanFile) -> None:
+        # An old one is found again by each look that takes every file for new; it had its turn, or was counted.
+        if not self._is_old(file) and file.key != self._high_water:
+            self._count_skipped(file)
+
+    def _count_skipped(self, file: ScanFile) -> None:
+        self._metrics.skipped += 1
+        log.debug("skipped %s: overtaken by a newer scan", printable(file.path), extra=_fields(file))
+
+    def _dated_ahead(self, file: ScanFile) -> None:
+        ahead_s = (file.mtime_ns - time.time_ns()) / 1e9
+        log.warning(
+            "%s is dated %.0f s in the future; check the clocks of the producer and of this host (it does not hold up "
+            "scans with a possible date)", printable(file.path), ahead_s, extra=_fields(file),
+        )  # fmt: skip
+        self._backlog.settle(file)
+
+    def _bad(self, file: ScanFile, reason: str) -> None:
+        self._metrics.bad += 1
+        log.error(
+            "bad scan %s: %s (%d bytes); it is left alone until it changes", printable(file.path), reason, file.size,
+            extra=_fields(file, REASON=reason),
+        )  # fmt: skip
+        self._backlog.settle(file)
+
+
+def _fields(file: ScanFile, **more: object) -> dict[str, dict[str, object]]:
+    return {"fields": {"SCAN_PATH": printable(file.path), "SCAN_BYTES": file.size, **more}}

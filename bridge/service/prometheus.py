@@ -1,0 +1,121 @@
+"""The bridge's metrics for Prometheus, read off the running bridge when they are asked for.
+
+Names follow prometheus.io/docs/practices/naming. A port that is taken costs the metrics, never the bridge.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics, start_http_server
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from bridge import __version__
+from bridge.model.status import BridgeStatus
+
+log = logging.getLogger(__name__)
+
+# Around the goal (milliseconds) and around the shipped rule (10 s).
+LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+COUNTERS = {
+    "published": "Scans put into the map.",
+    "skipped": "Scans overtaken by a newer one before their turn.",
+    "bad": "Files that are no complete, valid scan.",
+    "retries": "Reads repeated because a scan was not complete yet.",
+    "reconnects": "Connections to Hazelcast opened after one was lost.",
+    "overflows": "Overflows of the inotify queue.",
+}
+
+
+class Exporter(Collector):
+    """Serves the metrics over HTTP, for as long as the process lives."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the process' start time tells the same
+        self._registry = CollectorRegistry()
+        self._lag = Histogram(
+            "scan_bridge_lag_seconds",
+            "From the landing of a scan on disk to Hazelcast's acknowledgement.",
+            buckets=LAG_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._status: Callable[[], BridgeStatus] | None = None
+        self._connected: Callable[[], bool] = lambda: False
+        self._waiting: Callable[[], int] = lambda: 0
+        self._registry.register(self)
+        ProcessCollector(namespace="scan_bridge", registry=self._registry)
+
+    def serve(self, address: str) -> None:
+        """Listen on `host:port` (`[host]:port` with IPv6)."""
+        host, _, port = address.rpartition(":")
+        try:
+            start_http_server(int(port), host.strip("[]"), self._registry)
+        except OSError as error:
+            log.warning("no Prometheus metrics: cannot listen on %s: %s", address, error.strerror)
+        else:
+            log.info("Prometheus metrics at http://%s/metrics", address)
+
+    def scan_published(self, lag_ms: float) -> None:
+        """Count one lag."""
+        self._lag.observe(lag_ms / 1000)
+
+    def observe(
+        self, status: Callable[[], BridgeStatus], connected: Callable[[], bool], waiting: Callable[[], int]
+    ) -> None:
+        """Read from this bridge from now on."""
+        self._status, self._connected, self._waiting = status, connected, waiting
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by prometheus_client, in the server's thread, for each scrape."""
+        yield InfoMetricFamily("scan_bridge_build", "The running bridge.", {"version": __version__})
+        if self._status is None:
+            return
+        status = self._status()
+        now_s = time.time()
+        for name, text in COUNTERS.items():
+            value = getattr(status.counters, name)
+            yield CounterMetricFamily(f"scan_bridge_{name}", text, value)
+        if status.published is not None:
+            yield _gauge(
+                "data_age_seconds", "Age of the newest scan published.", now_s - status.published.mtime_ns / 1e9
+            )
+            published_s = status.published.published_at.timestamp()
+            yield _gauge("last_publish_timestamp_seconds", "When the last scan was published.", published_s)
+            yield _gauge("sequence", "Sequence number of the last scan published.", status.published.sequence)
+            yield _gauge("scan_bytes", "Size of the last value published.", status.published.bytes)
+        if status.newest is not None:
+            yield _gauge(
+                "newest_file_age_seconds", "Age of the newest scan on disk.", now_s - status.newest.mtime_ns / 1e9
+            )
+        per_minute = GaugeMetricFamily(
+            "scan_bridge_scans_per_minute", "Scans published per minute, over a window.", labels=["window"]
+        )
+        per_minute.add_metric(["1m"], status.files_per_min_1m)
+        per_minute.add_metric(["5m"], status.files_per_min_5m)
+        yield per_minute
+        yield _gauge("waiting_files", "Files waiting to be published or to become complete.", self._waiting())
+        yield _gauge("hazelcast_connected", "1 if connected to Hazelcast, else 0.", self._connected())
+        states = ("ok", "empty", "missing", "unreadable")
+        yield _one_of("source_state", "State of the folder.", "state", states, status.source.state)
+        modes = ("inotify", "polling")
+        yield _one_of("watch_mode", "How new files are noticed.", "mode", modes, status.source.watch_mode)
+
+
+def _one_of(name: str, text: str, label: str, choices: tuple[str, ...], current: str) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"scan_bridge_{name}", f"{text} 1 for the current one, else 0.", labels=[label])
+    for choice in choices:
+        family.add_metric([choice], choice == current)
+    return family
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"scan_bridge_{name}", text, value)

@@ -1,0 +1,131 @@
+"""What the bridge says of itself: the status entry in Hazelcast and the one line in `systemctl status`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from datetime import UTC, datetime
+
+from hazelcast.core import HazelcastJsonValue
+
+from bridge import __version__
+from bridge.cluster.connection import Cluster, ClusterError
+from bridge.config import Config
+from bridge.model.order import printable
+from bridge.model.status import (
+    BridgeStatus,
+    NewestStatus,
+    PublishedStatus,
+    SourceState,
+    SourceStatus,
+    WatchMode,
+    from_ns,
+)
+from bridge.service.metrics import Metrics
+from bridge.service.pipeline import Pipeline
+from bridge.system.backoff import Trouble
+
+log = logging.getLogger(__name__)
+
+# At most five status writes a second, however fast scans come.
+SHORTEST_PAUSE_S = 0.2
+
+
+class Report:
+    """Builds the status, and writes it after each publish and at every heartbeat."""
+
+    def __init__(self, config: Config, cluster: Cluster, pipeline: Pipeline, metrics: Metrics) -> None:
+        self._config = config
+        self._cluster = cluster
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._trouble = Trouble(log, "writing the status")
+        self._written_s = float("-inf")
+        self.source_state: SourceState = "missing"
+        self.source_reason = "not looked at yet"
+        self.watch_mode: WatchMode = "polling"
+        self.cluster_reason = "not connected yet"
+
+    async def step(self, longest_wait_s: float) -> None:
+        """Write the status if it is time, else wait until it is."""
+        now_s = time.monotonic()
+        heartbeat_in_s = self._written_s + self._config.status.heartbeat_s - now_s
+        if not self._cluster.connected:
+            await asyncio.sleep(min(SHORTEST_PAUSE_S, longest_wait_s))
+        elif self._pipeline.published.is_set() or heartbeat_in_s <= 0:
+            await self._write()
+            await asyncio.sleep(SHORTEST_PAUSE_S)
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(heartbeat_in_s, longest_wait_s)):
+                    await self._pipeline.published.wait()
+
+    async def _write(self) -> None:
+        self._pipeline.published.clear()
+        value = HazelcastJsonValue(self.status().model_dump_json())
+        try:
+            await self._cluster.set(self._config.hazelcast.status_key, value)
+        except ClusterError as error:
+            await asyncio.sleep(self._trouble.met(str(error)))
+        else:
+            self._written_s = time.monotonic()
+            self._trouble.over()
+
+    def status(self) -> BridgeStatus:
+        """The status as of now."""
+        now_s = time.monotonic()
+        last, newest = self._pipeline.last, self._pipeline.newest
+        return BridgeStatus(
+            instance=self._config.status.instance,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=__version__,
+            started_at=STARTED_AT,
+            heartbeat_at=datetime.now(UTC),
+            heartbeat_s=self._config.status.heartbeat_s,
+            source=SourceStatus(
+                root=printable(str(self._config.source.root)),
+                state=self.source_state,
+                watch_mode=self.watch_mode,
+            ),
+            published=None
+            if last is None
+            else PublishedStatus(
+                path=last.provenance.source,
+                mtime_ns=last.provenance.mtime_ns,
+                sequence=last.provenance.sequence,
+                published_at=from_ns(last.acknowledged_ns),
+                rows=last.rows,
+                bytes=last.bytes,
+                lag_ms=last.lag_ms,
+            ),
+            newest=newest and NewestStatus(path=printable(newest.path), mtime_ns=newest.mtime_ns),
+            counters=self._metrics.counters(),
+            lag_ms=self._metrics.lag_quantiles(now_s),
+            files_per_min_1m=self._metrics.files_per_min(now_s, 60),
+            files_per_min_5m=self._metrics.files_per_min(now_s, 300),
+        )
+
+    def line(self) -> str:
+        """One line for people."""
+        last = self._pipeline.last
+        parts = [f"published {self._metrics.published}"]
+        if last is not None:
+            ago_s = (time.time_ns() - last.acknowledged_ns) / 1e9
+            parts[0] += f" (last {last.provenance.source}, {ago_s:.1f} s ago, lag {last.lag_ms:.1f} ms)"
+        if self.source_state != "ok":
+            parts.append(f"waiting for scans: {self.source_reason}")
+        if self._cluster.connected:
+            parts.append(f"hazelcast connected to {self._cluster.address}")
+        else:
+            parts.append(f"hazelcast away ({self._cluster.address}): {self.cluster_reason}")
+        if self._metrics.bad:
+            parts.append(f"{self._metrics.bad} bad")
+        return "; ".join(parts)
+
+
+STARTED_AT = datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""The host: systemd, the journal, the C library, and patience."""

@@ -1,0 +1,105 @@
+"""Where log lines go: to the journal with priority and fields, or to a terminal for people.
+
+A record may carry fields by `extra={"fields": {"SCAN_PATH": …}}`; the journal keeps them searchable
+(`journalctl SCAN_PATH=…`). Nothing in a message can forge a field, or a line: on a terminal, what follows a line
+break is indented, and control characters are escaped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+import sys
+import traceback
+from collections.abc import Mapping
+
+from bridge.model.order import printable
+
+JOURNAL_SOCKET = "/run/systemd/journal/socket"
+
+# syslog(3) priorities by Python level
+PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "1;31", logging.DEBUG: "2"}
+
+
+def set_up(level: str, identifier: str = "scan-bridge") -> None:
+    """Send log records of `level` and above to the journal if systemd connected us to it, else to stderr.
+
+    `identifier` is the name in front of each line that journalctl shows.
+    """
+    handler: logging.Handler = JournalHandler(identifier) if _stderr_is_journal() else TerminalHandler()
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # The client logs each failed attempt with a traceback; the bridge has its own, sparser words for that.
+    hazelcast = logging.getLogger("hazelcast")
+    hazelcast.propagate = level == "debug"
+    hazelcast.handlers[:] = [logging.NullHandler()]
+
+
+def _stderr_is_journal() -> bool:
+    try:
+        info = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{info.st_dev}:{info.st_ino}"
+
+
+class TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Time, level, message; coloured on a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(_Formatter("%(asctime)s.%(msecs)03d %(levelname)-8s %(message)s", "%H:%M:%S"))
+        self._colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line (and a traceback below it, if there is one)."""
+        text = super().format(record)
+        colour = COLOURS.get(record.levelno)
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and colour else text
+
+
+class _Formatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return "\n  ".join(printable(line) for line in super().formatMessage(record).splitlines())
+
+
+class JournalHandler(logging.Handler):
+    """Speaks the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__()
+        self._identifier = identifier
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.settimeout(0.2)  # a journal that hangs must not hold up the scans
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record; a journal that is away costs the record, never the program."""
+        try:
+            fields = {
+                "MESSAGE": record.getMessage(),
+                "PRIORITY": str(next(priority for level, priority in PRIORITIES if record.levelno >= level)),
+                "SYSLOG_IDENTIFIER": self._identifier,
+                "LOGGER": record.name,
+                "CODE_FILE": record.pathname,
+                "CODE_LINE": str(record.lineno),
+                "CODE_FUNC": record.funcName or "",
+                **getattr(record, "fields", {}),
+            }
+            if record.exc_info:
+                fields["MESSAGE"] += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+            self._socket.sendto(encode(fields), JOURNAL_SOCKET)
+        except Exception:  # noqa: BLE001  # logging must not raise
+            self.handleError(record)
+
+
+def encode(fields: Mapping[str, object]) -> bytes:
+    """A datagram of the native protocol; every value in its binary form, so that none can forge a field."""
+    datagram = bytearray()
+    for name, value in fields.items():
+        content = str(value).encode(errors="backslashreplace")
+        datagram += name.encode() + b"\n" + struct.pack("<Q", len(content)) + content + b"\n"
+    return bytes(datagram)

@@ -1,0 +1,1 @@
+"""What a check does: restart, deliver, ping. They never judge."""

@@ -1,0 +1,86 @@
+"""The words of a message: what, since when, why, what was done, where to look further. Pure.
+
+Plain text, because it goes to chats, mails and pagers alike; the first line alone must say what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from healthcheck.alert.alerts import Alert
+from healthcheck.model.alert import Change, Message
+from healthcheck.model.finding import Block
+from healthcheck.text import clock, duration
+
+MOST_ITEMS = 20  # in one message; a chat cuts off longer ones
+
+_SHOWN = {
+    "opened": "",
+    "worsened": " — got worse",
+    "changed": " — news",
+    "repeated": " — still so",
+}
+
+
+def compose(
+    block: Block, changes: tuple[Change, ...], alerts: Iterable[Alert], now: datetime, instance: str, *, again: bool
+) -> Message:
+    """One recipient's message.
+
+    Args:
+        changes: what to tell, worst first; of alerts among `alerts`.
+        instance: the bridge's name, for those who watch several.
+        again: an earlier attempt was cut off, so the recipient may have got this already.
+    """
+    by_id = {alert.id: alert for alert in alerts}
+    paragraphs = [_paragraph(change, by_id[change.alert_id], now) for change in changes[:MOST_ITEMS]]
+    if len(changes) > MOST_ITEMS:
+        paragraphs.append(f"… and {len(changes) - MOST_ITEMS} more: scan-bridge-health alerts")
+    if again:
+        paragraphs.append("(The check was cut off while sending this before: you may have got it already.)")
+    paragraphs.append(f"scan-bridge {instance}, {clock(now)}. Silence during work: scan-bridge-health mute 30m --why …")
+    return Message(block, _subject(changes, by_id, instance), "\n\n".join(paragraphs), changes)
+
+
+def _subject(changes: tuple[Change, ...], by_id: Mapping[str, Alert], instance: str) -> str:
+    first = changes[0]
+    more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+    return f"[scan-bridge {instance}] {_word(first)}: {by_id[first.alert_id].title}{more}"
+
+
+def _word(change: Change) -> str:
+    return "RESOLVED" if change.kind == "resolved" else change.severity.upper()
+
+
+def _paragraph(change: Change, alert: Alert, now: datetime) -> str:
+    if change.kind == "resolved":
+        return _resolved(alert)
+    lines = [
+        f"{_word(change)}: {alert.title}{_SHOWN[change.kind]}",
+        *(f"  {words}" for words in alert.words),
+        f"  since: {clock(alert.opened_at)}{_lasting(alert, now)}",
+    ]
+    if len(alert.causes) > 1:
+        lines.append(f"  causes so far: {', then '.join(alert.causes)}")
+    lines += [f"  done: {done}" for done in alert.done[-3:]]
+    if alert.reopened:
+        lines.append(f"  it comes and goes: {alert.reopened + 1} times in a row")
+    lines.append(f"  look further: {alert.look_further}")
+    return "\n".join(lines)
+
+
+def _lasting(alert: Alert, now: datetime) -> str:
+    return f" ({duration((now - alert.opened_at).total_seconds())})" if now > alert.opened_at else ""
+
+
+def _resolved(alert: Alert) -> str:
+    over = alert.healthy_since or alert.resolved_at or alert.last_bad_at
+    lines = [
+        f"RESOLVED: {alert.title}",
+        f"  over since {clock(over)}; it lasted {duration((over - alert.opened_at).total_seconds())}",
+    ]
+    if not alert.told:
+        lines += ["  you could not be told earlier; it was:", *(f"  {words}" for words in alert.words)]
+    lines += [f"  done: {done}" for done in alert.done[-3:]]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The settings of the health check, in the sections `[health…]` of the bridge's file."""

@@ -1,0 +1,176 @@
+"""The health check's own settings: section `[health]` of the configuration file the bridge reads too.
+
+The shipped defaults are the rules' tables of the design. Whatever is not valid is refused, never guessed.
+"""
+
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from bridge import config as bridge_config
+from bridge.config import Config, Seconds, Section
+from healthcheck.config.dashboard import Dashboard
+from healthcheck.config.rules import Rules
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Recipients(Section):
+    """Who belongs to a group."""
+
+    blocks: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...] = Field(
+        default=(), description='Prefect notification blocks, "type/name": "slack-webhook/scan-ops".'
+    )
+
+
+class Window(Section):
+    """Hours in which scans are expected. `to` not after `from` means: until that time on the next day."""
+
+    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="Days on which the window opens.")
+    from_: time = Field(alias="from", description="Opens at this local time, HH:MM.")
+    to: time = Field(description="Closes at this local time, HH:MM.")
+    time_zone: str = Field(default="UTC", description='IANA name: "Europe/Zurich".')
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone known to this machine") from error
+        return name
+
+    @model_validator(mode="after")
+    def _local_times(self) -> Self:
+        if self.from_.tzinfo or self.to.tzinfo:
+            raise ValueError("from and to are local times; name the zone in time_zone")
+        return self
+
+
+class Alerts(Section):
+    """When a group hears of a problem again."""
+
+    repeat_s: Seconds = Field(default=3600.0, description="An alert that stands is sent again this often.")
+    resolve_after_s: Seconds = Field(
+        default=90.0,
+        description="A problem is over once it was gone for so long; what comes back earlier is the same problem.",
+    )
+    flap_s: Seconds = Field(
+        default=1800.0,
+        description="A problem that comes back within this time of its end flaps: each time it must stay gone twice as "
+        "long as before to be called over, at most repeat_s.",
+    )
+    send_timeout_s: Seconds = Field(default=10.0, description="Deadline of each delivery.")
+    history: int = Field(default=200, ge=1, le=10_000, description="How many past alerts are kept.")
+
+
+class Restarts(Section):
+    """The budget for restarting the bridge."""
+
+    max: int = Field(default=3, ge=0, le=100, description="Restarts allowed within window_s; 0 forbids them.")
+    window_s: Seconds = Field(default=900.0, description="Seconds the budget is counted over.")
+    verify_s: Seconds = Field(default=15.0, description="How long to wait for proof that the bridge came back.")
+
+
+class Health(Section):
+    """The health check's own settings."""
+
+    unit: str = Field(
+        default="dolphin-scan-bridge.service",
+        pattern=r"^[A-Za-z0-9:_.@\\-]+\.service$",
+        description="The bridge's unit.",
+    )
+    scope: Literal["auto", "local", "remote"] = Field(
+        default="auto",
+        description="local: the bridge runs on this host. remote: look at Hazelcast only. auto: local if systemd knows "
+        "the unit here.",
+    )
+    state_dir: Path = Field(
+        default=Path("/var/lib/scan-bridge-healthcheck"),
+        description="Alerts, the mute, what the last check saw.",
+    )
+    spare_state_dir: Path = Field(
+        default=Path("/run/scan-bridge-healthcheck"),
+        description="Used while state_dir cannot be written; another file system.",
+    )
+    probe_timeout_s: Seconds = Field(default=10.0, description="Deadline of each probe; they run side by side.")
+    grace_s: Seconds = Field(
+        default=10.0,
+        description="A file this young may still be on its way, a process this young still catching up.",
+    )
+    journal_lines: int = Field(
+        default=50, ge=0, le=1000, description="At most so many of the unit's journal lines a check."
+    )
+    heartbeat_url_file: Path | None = Field(
+        default=None,
+        description="File with a URL requested after each completed check, for a dead man's switch; not "
+        "world-readable. A relative path is looked up in $CREDENTIALS_DIRECTORY.",
+    )
+    spare_urls_file: Path | None = Field(
+        default=None,
+        description="File used while Prefect is down: a line for each block, its name and an Apprise URL that "
+        "reaches the same people; not world-readable. A relative path is looked up in "
+        "$CREDENTIALS_DIRECTORY. A block without a line is told once Prefect is back.",
+    )
+    textfile: Path | None = Field(
+        default=None,
+        description="File NAME.prom for the textfile collector of Prometheus' node_exporter, written after each check. "
+        "The check's user must be able to make files in its folder.",
+    )
+    groups: dict[str, Recipients] = Field(
+        default={}, validate_default=True, description="Recipients by group; ops and trading always exist."
+    )
+    expected: tuple[Window, ...] = Field(default=(), description="When scans are expected; empty means always.")
+    alerts: Alerts = Alerts()
+    restarts: Restarts = Restarts()
+    rules: Rules = Rules()
+    dashboard: Dashboard = Dashboard()
+
+    @field_validator("textfile")
+    @classmethod
+    def _collected(cls, path: Path | None) -> Path | None:
+        if path is not None and not (path.is_absolute() and path.suffix == ".prom"):
+            raise ValueError("must be an absolute path that ends in .prom; others are not collected")
+        return path
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, ...]]:
+        """The blocks of each group."""
+        return {name: group.blocks for name, group in self.groups.items()}
+
+    @field_validator("groups")
+    @classmethod
+    def _shipped_groups(cls, groups: dict[str, Recipients]) -> dict[str, Recipients]:
+        return {"ops": Recipients(), "trading": Recipients()} | groups
+
+    @model_validator(mode="after")
+    def _groups_exist(self) -> Self:
+        for name, rule in self.rules:
+            for key in ("notify", "warning_notify", "critical_notify"):
+                for group in getattr(rule, key, ()):
+                    if group not in self.groups:
+                        raise ValueError(
+                            f"rules.{name}.{key}: no group {group!r}; groups are {', '.join(sorted(self.groups))}"
+                        )
+        return self
+
+
+class HealthConfig(Config):
+    """The whole configuration, as the health check reads it."""
+
+    health: Health = Health()
+
+
+def load(path: Path) -> HealthConfig:
+    """Read and validate the file, `[health]` included.
+
+    Raises:
+        bridge.config.ConfigError: a line per mistake.
+    """
+    return bridge_config.load(path, HealthConfig)

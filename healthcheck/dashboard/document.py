@@ -1,0 +1,293 @@
+"""The document the page is drawn from: what is known now, and of what is not, since when. Pure; no I/O, no clock.
+
+Every text that others wrote goes through `words.foreign`; the page shows it as text only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bridge import __version__
+from bridge.model.provenance import Provenance
+from bridge.model.status import BridgeStatus, iso_utc
+from healthcheck.alert.alerts import Alert
+from healthcheck.config.settings import HealthConfig
+from healthcheck.dashboard.sources import Heard, Seen, scan_age_s
+from healthcheck.keep.state import State
+from healthcheck.model.finding import Finding, Severity
+from healthcheck.model.observation import Answer, Known, UnitState, Unknown, value_of
+from healthcheck.model.report import Report
+from healthcheck.text import duration, foreign
+
+NO_CHECK_S = 180.0  # a check is due every minute; the timer steps in after three
+REPORT_OLD_S = 30.0  # a look is due every five seconds
+PAST_ALERTS = 5
+MOST_LINE = 600  # characters of a journal line
+
+Document = dict[str, Any]
+
+
+def document(
+    seen: Seen, history: Mapping[str, Any], config: HealthConfig, started_at: datetime, now: datetime
+) -> Document:
+    """All the page shows, ready for JSON. Times are ISO-8601 in UTC; `started_at` is the dashboard's start."""
+    status = _status(seen)
+    return {
+        "at": iso_utc(now),
+        "version": __version__,
+        "instance": foreign(status.instance) if status else config.status.instance,
+        "verdict": verdict(seen, started_at, now),
+        "sources": sources(seen, config, started_at, now),
+        "scan": _scan(seen, now),
+        "lag": _lag(status),
+        "rate": {"m1": status.files_per_min_1m, "m5": status.files_per_min_5m} if status else None,
+        "counters": status.counters.model_dump() if status else None,
+        "restarts": _restarts(seen, status),
+        "memory_mb": _memory_mb(seen),
+        "findings": [_finding(finding) for finding in seen.report.value.findings] if seen.report.value else [],
+        "judged": {"at": _iso(seen.report.at), "known": _is_judged(seen, now)},
+        "alerts": [_alert(alert) for alert in _standing(seen.state.value)],
+        "past": [_alert(alert) for alert in _past(seen.state.value)],
+        "mute": _mute(seen.report.value, now),
+        "journal": [
+            {"at": iso_utc(line.at), "priority": line.priority, "words": foreign(line.message, MOST_LINE)}
+            for line in seen.warnings.value or ()
+        ],
+        "prefect": _prefect(seen),
+        "limits": _limits(config),
+        "history": dict(history),
+    }
+
+
+def verdict(seen: Seen, started_at: datetime, now: datetime) -> Document:
+    """How it stands. Without a fresh judgement, or without the cluster it was made with: unknown, and since when."""
+    report = seen.report.value
+    if report is None or seen.verdict is None:
+        return _unknown(f"nothing is judged yet: {seen.report.problem}", started_at)
+    if not _is_judged(seen, now):
+        return _unknown(seen.report.problem or "the last judgement is too old", seen.report.at or started_at)
+    reached = value_of(report.snapshot.hazelcast)
+    if seen.in_map.problem and reached is not None and reached.reachable:
+        return _unknown(f"Hazelcast does not answer: {seen.in_map.problem}", seen.in_map.at or started_at)
+    return {
+        "severity": report.severity,
+        "since": iso_utc(seen.verdict.since),
+        "exact": seen.verdict.exact,
+        "words": _leading(report),
+    }
+
+
+def sources(seen: Seen, config: HealthConfig, started_at: datetime, now: datetime) -> list[Document]:
+    """Each source by itself: whether it answers, or since when it has not."""
+    found = [_source("Hazelcast", seen.in_map, started_at, config.hazelcast.cluster_name), _bridge(seen, config, now)]
+    report = seen.report.value
+    remote = report is not None and report.snapshot.scope == "remote"
+    unit = config.health.unit
+    if remote:
+        found.append(_elsewhere("systemd unit"))
+    else:
+        of_unit: Answer[UnitState] | None = report.snapshot.unit if report else None
+        found.append(_unit(of_unit, seen.report, started_at))
+    found.append(_health_check(seen.state, started_at, now))
+    found.append(_elsewhere("Journal") if remote else _source("Journal", seen.warnings, started_at, unit))
+    if config.health.dashboard.prefect_url:
+        found.append(_source("Prefect", seen.run, started_at, config.health.dashboard.prefect_url))
+    return found
+
+
+def _is_judged(seen: Seen, now: datetime) -> bool:
+    at = seen.report.at
+    return seen.report.problem is None and at is not None and (now - at).total_seconds() <= REPORT_OLD_S
+
+
+def _unknown(words: str, since: datetime) -> Document:
+    return {"severity": Severity.UNKNOWN, "since": iso_utc(since), "exact": True, "words": foreign(words)}
+
+
+def _leading(report: Report) -> str:
+    worst = [finding for finding in report.findings if finding.severity is report.severity]
+    if report.severity is Severity.OK:
+        return f"All {len(worst)} rules are content."
+    first = next((finding for finding in worst if not finding.explained_by), worst[0]) if worst else None
+    if first is None:
+        return "No rule could be judged."
+    more = f" And {len(worst) - 1} more." if len(worst) > 1 else ""
+    return f"{first.title}: {first.words.rstrip('.')}.{more}"
+
+
+def _source(name: str, heard: Heard[Any], started_at: datetime, what: str) -> Document:
+    if heard.problem is None:
+        return {"name": name, "state": "ok", "since": None, "words": f"answers: {foreign(what)}"}
+    return {
+        "name": name,
+        "state": "unknown",
+        "since": iso_utc(heard.at or started_at),
+        "words": foreign(heard.problem),
+    }
+
+
+def _elsewhere(name: str) -> Document:
+    return {"name": name, "state": "none", "since": None, "words": "not looked at: the bridge runs on another host"}
+
+
+def _unit(answer: Answer[UnitState] | None, report: Heard[Report], started_at: datetime) -> Document:
+    if report.problem or answer is None:
+        return _source("systemd unit", report, started_at, "")
+    if isinstance(answer, Unknown):
+        since = iso_utc(report.at or started_at)
+        return {"name": "systemd unit", "state": "unknown", "since": since, "words": foreign(answer.reason)}
+    unit = answer.value
+    state = "ok" if unit.is_running else "bad"
+    words = f"{unit.active_state} ({unit.sub_state})"
+    if unit.status_text:
+        words += f": {foreign(unit.status_text)}"
+    return {"name": "systemd unit", "state": state, "since": None, "words": words}
+
+
+def _bridge(seen: Seen, config: HealthConfig, now: datetime) -> Document:
+    status = _status(seen)
+    if seen.in_map.problem is not None:
+        since = iso_utc(status.heartbeat_at) if status else None
+        return {"name": "Bridge", "state": "unknown", "since": since, "words": "heard through Hazelcast only"}
+    if status is None:
+        answer = seen.in_map.value.status if seen.in_map.value else None
+        why = answer.reason if isinstance(answer, Unknown) else "the map holds no status of a bridge"
+        return {"name": "Bridge", "state": "unknown", "since": None, "words": foreign(why)}
+    age_s = max(0.0, (now - status.heartbeat_at).total_seconds())
+    if age_s > config.health.rules.hazelcast.heartbeat_max_s:
+        since = iso_utc(status.heartbeat_at)
+        return {"name": "Bridge", "state": "bad", "since": since, "words": "dead, frozen or cut off: no heartbeat"}
+    words = f"{foreign(status.version)} on {foreign(status.host)}, {status.source.watch_mode}"
+    if status.source.state != "ok":
+        words += f"; source {foreign(status.source.root)} is {status.source.state}"
+    return {"name": "Bridge", "state": "ok", "since": None, "words": words}
+
+
+def _health_check(state: Heard[State], started_at: datetime, now: datetime) -> Document:
+    name = "Health check"
+    if state.problem is not None or state.value is None:
+        return _source(name, state, started_at, "")
+    completed = state.value.completed_at
+    if completed is None:
+        return {"name": name, "state": "unknown", "since": None, "words": "no check has ever completed here"}
+    age_s = (now - completed).total_seconds()
+    if age_s > NO_CHECK_S:
+        words = "no check completed: nobody is alerted"
+        return {"name": name, "state": "bad", "since": iso_utc(completed), "words": words}
+    by = f" by {foreign(state.value.completed_by)}" if state.value.completed_by else ""
+    return {"name": name, "state": "ok", "since": None, "words": f"runs{by}"}
+
+
+def _status(seen: Seen) -> BridgeStatus | None:
+    return value_of(seen.in_map.value.status) if seen.in_map.value else None
+
+
+def _scan(seen: Seen, now: datetime) -> Document | None:
+    """The newest scan; while Hazelcast is away, the last one seen, with `known` false."""
+    entry: Answer[Provenance | None] | None = seen.in_map.value.entry if seen.in_map.value else None
+    if entry is None or not isinstance(entry, Known) or entry.value is None:
+        return None
+    scan = entry.value
+    status = _status(seen)
+    published = status.published if status else None
+    return {
+        "known": seen.in_map.problem is None,
+        "seen_at": _iso(seen.in_map.at),
+        "path": foreign(scan.source),
+        "age_s": scan_age_s(entry, now),
+        "sequence": scan.sequence,
+        "bytes": scan.size,
+        "rows": published.rows if published and published.sequence == scan.sequence else None,
+        "bridge": foreign(scan.bridge),
+    }
+
+
+def _lag(status: BridgeStatus | None) -> Document | None:
+    if status is None:
+        return None
+    last = status.published.lag_ms if status.published else None
+    return {"last_ms": last, **{f"{name}_ms": value for name, value in status.lag_ms.model_dump().items()}}
+
+
+def _restarts(seen: Seen, status: BridgeStatus | None) -> Document:
+    report, state = seen.report.value, seen.state.value
+    unit = value_of(report.snapshot.unit) if report else None
+    return {
+        "up_since": iso_utc(status.started_at) if status else None,
+        "by_systemd": unit.n_restarts if unit else None,
+        "by_check": [iso_utc(time) for time in state.restarts.times] if state else None,
+        "exhausted": state.restarts.exhausted if state else False,
+    }
+
+
+def _memory_mb(seen: Seen) -> float | None:
+    size = value_of(seen.report.value.snapshot.memory_bytes) if seen.report.value else None
+    return None if size is None else size / 1e6
+
+
+def _finding(finding: Finding) -> Document:
+    return {
+        "severity": finding.severity,
+        "rule": finding.rule,
+        "cause": finding.cause,
+        "words": foreign(finding.words, MOST_LINE),
+        "look_further": finding.look_further if finding.severity is not Severity.OK else "",
+        "explained_by": finding.explained_by,
+    }
+
+
+def _standing(state: State | None) -> list[Alert]:
+    return [alert for alert in state.alerts if not alert.resolved_at] if state else []
+
+
+def _past(state: State | None) -> list[Alert]:
+    if state is None:
+        return []
+    over = [alert for alert in state.alerts if alert.resolved_at]
+    return [*reversed([*state.past, *over])][:PAST_ALERTS]
+
+
+def _alert(alert: Alert) -> Document:
+    over = (alert.healthy_since or alert.resolved_at) if alert.resolved_at else None
+    return {
+        "severity": alert.severity,
+        "title": alert.title,
+        "opened_at": iso_utc(alert.opened_at),
+        "over_at": _iso(over),
+        "lasted": duration(max(0.0, (over - alert.opened_at).total_seconds())) if over else None,
+        "words": [foreign(words, MOST_LINE) for words in alert.words],
+        "causes": list(alert.causes),
+        "done": [foreign(done) for done in alert.done[-3:]],
+        "look_further": alert.look_further,
+        "told": sorted(alert.told),
+        "wanted": sorted(alert.wanted),
+        "clearing": alert.healthy_since is not None,
+    }
+
+
+def _mute(report: Report | None, now: datetime) -> Document | None:
+    mute = report.mute if report else None
+    if mute is None or mute.until <= now:
+        return None
+    return {"until": iso_utc(mute.until), "why": foreign(mute.why), "by": foreign(mute.by)}
+
+
+def _prefect(seen: Seen) -> Document | None:
+    run = seen.run.value
+    if run is None:
+        return None
+    return {"url": run.url, "name": foreign(run.name), "state": foreign(run.state), "known": seen.run.problem is None}
+
+
+def _limits(config: HealthConfig) -> Document:
+    stale, lag = config.health.rules.stale_data, config.health.rules.high_lag
+    return {
+        "age_s": [None if limit == "off" else limit for limit in (stale.warning_s, stale.critical_s)],
+        "lag_ms": [None if limit == "off" else limit * 1000 for limit in (lag.warning_s, lag.critical_s)],
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return iso_utc(moment) if moment else None

@@ -1,0 +1,175 @@
+"""Keeps looking, for the dashboard: at the map every second, at everything else as a check does, every five.
+
+Looks only: it sends nothing, restarts nothing and writes nothing. Each source keeps its last answer and when that was,
+so that the page can say since when something is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from bridge.cluster.connection import Cluster, ClusterError
+from healthcheck import check
+from healthcheck.config.settings import HealthConfig
+from healthcheck.dashboard.history import History
+from healthcheck.dashboard.last_run import TIMEOUT_S as PREFECT_S
+from healthcheck.dashboard.last_run import PrefectError, PrefectRun, last_run
+from healthcheck.dashboard.sources import NOT_YET, Heard, InMap, Seen, next_verdict, scan_age_s
+from healthcheck.keep.state import StateError, Store
+from healthcheck.model.observation import JournalLine, Known
+from healthcheck.observe import journal
+from healthcheck.observe.cluster import parse_entry, parse_status
+from healthcheck.observe.commands import CommandError
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+CLIENT_NAME = "scan-bridge-dashboard"
+POLL_S = 1.0
+LOOK_S = 5.0
+MOST_PAUSE_S = 5.0  # between attempts to connect
+JOURNAL_LINES = 20
+COMMAND_S = 5.0
+HANGS_S = 10.0  # beyond the sum of its deadlines, a thread that has not come round hangs
+
+
+class Watch:
+    """Two threads that look, and what they saw."""
+
+    def __init__(self, config: HealthConfig) -> None:
+        """Nothing is looked at before `start`."""
+        self._config = config
+        self.started_at = datetime.now(UTC)
+        self._seen = Seen()
+        self._history = History()
+        self._lock = threading.Lock()
+        self._look_now = threading.Event()
+        hazelcast = config.hazelcast
+        calls_s = hazelcast.connect_timeout_s * len(hazelcast.members) + 3 * hazelcast.call_timeout_s
+        self._poll_hangs_s = calls_s + MOST_PAUSE_S + HANGS_S
+        self._look_hangs_s = config.health.probe_timeout_s + COMMAND_S + PREFECT_S + LOOK_S + HANGS_S
+        self._polled_s = self._looked_s = time.monotonic()
+
+    def start(self) -> None:
+        """Look from now on, until the process ends."""
+        threading.Thread(target=lambda: asyncio.run(self._poll()), name="poll", daemon=True).start()
+        threading.Thread(target=self._look, name="look", daemon=True).start()
+
+    def seen(self) -> tuple[Seen, dict[str, Any]]:
+        """What is known, and the history as a document. A source whose thread hangs is known no more."""
+        with self._lock:
+            seen, history = self._seen, self._history.document()
+        if (hangs_s := time.monotonic() - self._polled_s) > self._poll_hangs_s:
+            seen = replace(seen, in_map=seen.in_map.badly(f"the look at the map has hung for {hangs_s:.0f} s"))
+        if (hangs_s := time.monotonic() - self._looked_s) > self._look_hangs_s:
+            problem = f"the look has hung for {hangs_s:.0f} s"
+            seen = replace(
+                seen,
+                report=seen.report.badly(problem),
+                state=seen.state.badly(problem),
+                warnings=seen.warnings.badly(problem),
+                run=seen.run.badly(problem),
+            )
+        return seen, history
+
+    @property
+    def hangs(self) -> bool:
+        """Whether one of the threads makes no progress."""
+        now_s = time.monotonic()
+        return now_s - self._polled_s > self._poll_hangs_s or now_s - self._looked_s > self._look_hangs_s
+
+    # ---- the map
+
+    async def _poll(self) -> None:
+        settings = self._config.hazelcast
+        cluster = Cluster(settings, CLIENT_NAME)
+        failures = 0
+        while True:
+            try:
+                if not cluster.connected:
+                    await cluster.connect()
+                status = parse_status(await cluster.get(settings.status_key), cluster.address)
+                entry = parse_entry(await cluster.get(settings.scan_key), cluster.address)
+                self._take(InMap(entry, status))
+                failures = 0
+                pause_s = POLL_S
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is shown, and tried again
+                known = isinstance(error, ClusterError | OSError)
+                self._lose(str(error) if known else f"{type(error).__name__}: {error}", cluster.address)
+                failures += 1
+                pause_s = min(MOST_PAUSE_S, POLL_S * 2 ** min(failures - 1, 8)) * random.uniform(0.7, 1.0)  # noqa: S311
+            self._polled_s = time.monotonic()
+            await asyncio.sleep(pause_s)
+
+    def _take(self, in_map: InMap) -> None:
+        now = datetime.now(UTC)
+        with self._lock:
+            was_away = self._seen.in_map.problem is not None
+            self._seen = replace(self._seen, in_map=self._seen.in_map.well(in_map, now))
+            status = in_map.status.value if isinstance(in_map.status, Known) else None
+            published = status.published if status else None
+            self._history.add(
+                now.timestamp(),
+                scan_age_s(in_map.entry, now),
+                (f"{status.instance} {published.published_at}", published.lag_ms) if status and published else None,
+                status.files_per_min_1m if status else None,
+            )
+        if was_away:
+            log.info("Hazelcast reached")
+            self._look_now.set()
+
+    def _lose(self, problem: str, address: str) -> None:
+        now = datetime.now(UTC)
+        with self._lock:
+            is_news = self._seen.in_map.problem in (None, NOT_YET)
+            self._seen = replace(self._seen, in_map=self._seen.in_map.badly(f"{address}: {problem}"))
+            self._history.add(now.timestamp(), None, None, None)
+        if is_news:
+            log.warning("Hazelcast away: %s: %s; trying again", address, problem)
+            self._look_now.set()
+
+    # ---- everything else
+
+    def _look(self) -> None:
+        while True:
+            self._look_now.clear()
+            self._looked_s = time.monotonic()
+            state = self._ask(lambda seen: seen.state, lambda: Store(self._config.health).load(may_repair=False))
+            report = self._ask(lambda seen: seen.report, lambda: check.look(self._config))
+            with self._lock:
+                verdict = next_verdict(self._seen.verdict, report, state)
+                self._seen = replace(self._seen, state=state, report=report, verdict=verdict)
+            warnings = self._ask(lambda seen: seen.warnings, self._warnings)
+            run = self._ask(lambda seen: seen.run, self._last_run)
+            with self._lock:
+                self._seen = replace(self._seen, warnings=warnings, run=run)
+            self._look_now.wait(LOOK_S)
+
+    def _ask(self, which: Callable[[Seen], Heard[T]], ask: Callable[[], T]) -> Heard[T]:
+        before = which(self._seen)
+        try:
+            return before.well(ask(), datetime.now(UTC))
+        except (CommandError, StateError, PrefectError) as error:
+            return before.badly(str(error))
+        except Exception as error:  # noqa: BLE001  # one source must not cost the others
+            return before.badly(f"{type(error).__name__}: {error}")
+
+    def _warnings(self) -> tuple[JournalLine, ...]:
+        """The unit's last warnings; none where the bridge runs elsewhere."""
+        report = self._seen.report.value
+        if report is not None and report.snapshot.scope == "remote":
+            return ()
+        return journal.last(self._config.health.unit, JOURNAL_LINES, COMMAND_S)
+
+    def _last_run(self) -> PrefectRun | None:
+        url = self._config.health.dashboard.prefect_url.rstrip("/")
+        return last_run(url) if url else None

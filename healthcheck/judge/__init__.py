@@ -1,0 +1,1 @@
+"""From what was observed to findings. Pure; no I/O, no clock."""

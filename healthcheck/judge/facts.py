@@ -1,0 +1,180 @@
+"""What follows from a snapshot and from what the last check saw, before any rule judges it. Pure; no I/O.
+
+None always means "cannot be told", never "fine".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from bridge.model.order import Held, ScanFile, supersedes
+from bridge.model.provenance import Provenance
+from bridge.model.status import BridgeStatus
+from healthcheck.config.settings import Health, HealthConfig
+from healthcheck.judge import expected_hours, previous_check
+from healthcheck.judge.previous_check import Seen
+from healthcheck.model.observation import DiskView, Known, Snapshot, UnitState, value_of
+
+Heartbeat = Literal["fresh", "silent", "none", "unknown"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One check's snapshot in the light of the last one's."""
+
+    snapshot: Snapshot
+    seen: Seen | None
+    config: HealthConfig
+
+    @property
+    def health(self) -> Health:
+        """Section `[health]`."""
+        return self.config.health
+
+    @property
+    def local(self) -> bool:
+        """Whether the bridge runs on this host."""
+        return self.snapshot.scope == "local"
+
+    @property
+    def unit(self) -> UnitState | None:
+        """The unit's state, if known."""
+        return value_of(self.snapshot.unit)
+
+    @property
+    def status(self) -> BridgeStatus | None:
+        """The bridge's own status, if the map holds one."""
+        return value_of(self.snapshot.status)
+
+    @property
+    def entry(self) -> Provenance | None:
+        """The scan in the map; while the cluster cannot be read, the last one seen there."""
+        return value_of(self.snapshot.entry) or (self.seen.entry if self.seen and not self.no_entry else None)
+
+    @property
+    def no_entry(self) -> bool:
+        """Whether the map is known to hold no scan."""
+        return isinstance(self.snapshot.entry, Known) and self.snapshot.entry.value is None
+
+    @property
+    def disk(self) -> DiskView | None:
+        """What lies on disk, if it could be looked at.
+
+        A source that is not there for this check but is for the bridge, which is alive, is hidden from this check (by
+        its sandbox, say): then nothing is known.
+        """
+        view = value_of(self.snapshot.disk)
+        if view and view.state in ("missing", "empty") and self.heartbeat == "fresh" and self.status:
+            return None if self.status.source.state == "ok" else view
+        return view
+
+    @property
+    def reachable(self) -> bool | None:
+        """Whether this check reached the cluster."""
+        reach = value_of(self.snapshot.hazelcast)
+        return None if reach is None else reach.reachable
+
+    @cached_property
+    def clock_step_s(self) -> float | None:
+        """How far the wall clock jumped since the last check."""
+        return previous_check.clock_step_s(self.seen, self.snapshot.clock)
+
+    @property
+    def clock_stepped(self) -> bool:
+        """Whether the wall clock is known to have jumped since the last check."""
+        step = self.clock_step_s
+        return step is not None and abs(step) > self.health.rules.clock.tolerance_s
+
+    @cached_property
+    def age_s(self) -> float | None:
+        """Age of the scan in the map. Without any, how long that has been so; at first sight, the bridge's uptime."""
+        if not self.no_entry:
+            return previous_check.entry_age_s(self.snapshot, self.seen, self.health.rules.clock.tolerance_s)
+        if self.seen is None:
+            return self.uptime_s
+        elapsed = previous_check.elapsed_s(self.seen, self.snapshot.clock) or 0.0
+        return 0.0 if self.seen.no_entry_s is None else self.seen.no_entry_s + elapsed
+
+    @cached_property
+    def expected_for_s(self) -> float | None:
+        """For how long scans have been expected; None outside expected hours."""
+        return expected_hours.expected_for_s(self.health.expected, self.snapshot.at)
+
+    @property
+    def uptime_s(self) -> float | None:
+        """How long the bridge's process has run."""
+        if self.unit is not None:
+            return self.unit.uptime_s if self.unit.is_running else None
+        if self.status is not None and self.heartbeat == "fresh":
+            return (self.snapshot.at - self.status.started_at).total_seconds()
+        return None
+
+    @property
+    def heartbeat_age_s(self) -> float | None:
+        """Age of the status entry's heartbeat, by the wall clocks of the bridge's host and of this one."""
+        return (self.snapshot.at - self.status.heartbeat_at).total_seconds() if self.status else None
+
+    @cached_property
+    def heartbeat(self) -> Heartbeat:
+        """Whether the bridge is heard through the map. A heartbeat that stands still is silent, whatever its date."""
+        if self.status is None or self.heartbeat_age_s is None:
+            return "none" if isinstance(self.snapshot.status, Known) else "unknown"
+        limit = self.health.rules.hazelcast.heartbeat_max_s
+        elapsed = previous_check.elapsed_s(self.seen, self.snapshot.clock)
+        if self.seen is not None and elapsed is not None and elapsed > limit:
+            if self.seen.heartbeat_at == self.status.heartbeat_at:
+                return "silent"
+            if self.clock_stepped:
+                return "unknown"
+        if self.heartbeat_age_s > limit:
+            return "unknown" if self.clock_stepped else "silent"
+        return "fresh"
+
+    @cached_property
+    def waiting(self) -> ScanFile | None:
+        """A scan that has lain on disk long enough and is newer than the one in the map."""
+        settled = self.disk.settled if self.disk else None
+        if settled is None and self.seen and self.seen.newest:
+            # So many new files that none of those kept is old enough: then the last check's newest is.
+            elapsed = previous_check.elapsed_s(self.seen, self.snapshot.clock)
+            if self.disk and self.disk.newest and elapsed is not None and elapsed > self.health.grace_s:
+                settled = self.seen.newest
+        return settled if settled and self._is_newer(settled) else None
+
+    @property
+    def arriving(self) -> ScanFile | None:
+        """A scan on disk newer than the one in the map, however young."""
+        newest = self.disk.newest if self.disk else None
+        return newest if newest and self._is_newer(newest) else None
+
+    @property
+    def just_back(self) -> str | None:
+        """Why the bridge may not have had the time to catch up; None if it has."""
+        grace = self.health.grace_s
+        if self.seen is not None and self.seen.hazelcast_reachable is False and self.reachable:
+            return "the cluster was away at the last check"
+        if self.seen is not None and self.seen.disk_state not in ("ok", None):
+            return f"the source was {self.seen.disk_state} at the last check"
+        if self.uptime_s is not None and self.uptime_s < grace:
+            return f"the bridge started {self.uptime_s:.0f} s ago"
+        return None
+
+    @property
+    def all_bad(self) -> bool:
+        """Whether the bridge is alive, knows of what waits on disk, and has found bad files only."""
+        counted = previous_check.count(self.status, self.seen.counted if self.seen else None)
+        if self.heartbeat != "fresh" or self.status is None or counted is None:
+            return False
+        knows = self.waiting is None or (
+            self.status.newest is not None
+            and (self.status.newest.mtime_ns, self.status.newest.path) >= self.waiting.key
+        )
+        return knows and counted.bad_since_published > 0
+
+    def _is_newer(self, file: ScanFile) -> bool:
+        entry = self.entry
+        held = Held(entry.held.key, entry.published_ns) if entry else None
+        now_ns = int(self.snapshot.at.timestamp() * 1e9)
+        return supersedes(file, held, now_ns, self.config.source.max_future_s)

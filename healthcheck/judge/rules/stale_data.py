@@ -1,0 +1,164 @@
+"""The rule `stale_data`: is the scan in the map too old, and which of the possible causes is it? Pure; no I/O.
+
+Only a bridge that had its chance and did not take it is restarted; nothing else is helped by that.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from healthcheck.judge import judgement
+from healthcheck.judge.facts import Facts
+from healthcheck.model.finding import Cause, Finding, Severity
+from healthcheck.text import duration, foreign
+
+NAME = "stale_data"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why the scan is old, and whether a restart of the bridge can help."""
+
+    cause: Cause
+    words: str
+    look_further: str
+    restart_helps: bool = False
+
+
+def stale_data(facts: Facts) -> Finding:
+    """Judge the age of the scan in the map, and name the cause."""
+    rule = facts.health.rules.stale_data
+    if facts.expected_for_s is None:
+        return judgement.fine(NAME, "no scans are expected at this hour")
+    if facts.age_s is None:
+        if facts.reachable is False:
+            return judgement.unknown(NAME, "the map cannot be read and was not read before", Cause.HAZELCAST_AWAY)
+        return judgement.unknown(NAME, "the age of the scan in the map cannot be told")
+    # Silence before the window opened is nobody's fault.
+    silent_s = min(facts.age_s, facts.expected_for_s)
+    age = judgement.number("data_age", silent_s, "s", rule.warning_s, rule.critical_s)
+    severity = judgement.severity_of(age)
+    what = _what(facts, silent_s)
+    if severity is Severity.OK:
+        if facts.no_entry or facts.reachable is False:
+            return judgement.unknown(NAME, what)
+        return judgement.fine(NAME, what, age)
+    why = diagnose(facts)
+    limit = age.critical if severity is Severity.CRITICAL else age.warning
+    words = f"{what} (limit {limit:g} s): {why.words}"
+    return judgement.over(
+        NAME, rule, severity, words, why.cause, (age,), why.look_further, restart_helps=why.restart_helps
+    )
+
+
+def diagnose(facts: Facts) -> Diagnosis:
+    """The cause of old data, told from outside in: cluster, process, source, bad files, bridge, producer."""
+    unit = facts.health.unit
+    if facts.reachable is False:
+        return Diagnosis(
+            Cause.HAZELCAST_AWAY,
+            "this check cannot reach the cluster either, so a restart of the bridge is useless",
+            "scan-bridge status",
+        )
+    if facts.unit is not None and not facts.unit.is_running:
+        state = f"{facts.unit.active_state} ({facts.unit.sub_state})"
+        return Diagnosis(Cause.BRIDGE_DOWN, f"the bridge is not running: {state}", f"systemctl status {unit}")
+    if (source := _source_away(facts)) is not None:
+        return source
+    if not facts.local or facts.disk is None:
+        return _from_status(facts)
+    if facts.waiting is None:
+        return _producer(facts)
+    return _bridge(facts)
+
+
+def _bridge(facts: Facts) -> Diagnosis:
+    """Something newer waits on disk: the bridge has not published it."""
+    journal = f"journalctl -u {facts.health.unit} -n 50"
+    waiting = foreign(facts.waiting.path) if facts.waiting else "a newer scan"
+    if facts.just_back:
+        words = f"{waiting} waits on disk, and {facts.just_back}: judged again at the next check"
+        return Diagnosis(Cause.RECOVERING, words, journal)
+    if facts.all_bad:
+        return Diagnosis(
+            Cause.ALL_BAD,
+            f"the bridge is alive and found only bad files since it last published; {waiting} is one",
+            f"journalctl -u {facts.health.unit} -p err -n 20",
+        )
+    alive = {
+        "fresh": "alive but does not publish it, or is far behind",
+        "silent": f"silent: its heartbeat is {duration(facts.heartbeat_age_s or 0)} old",
+        "none": "silent: the map holds no status of it",
+        "unknown": "running; whether it is alive cannot be told",
+    }[facts.heartbeat]
+    words = f"{waiting} waits on disk and the bridge is {alive}"
+    return Diagnosis(Cause.BRIDGE_STUCK, words, journal, restart_helps=facts.reachable is True)
+
+
+def _producer(facts: Facts) -> Diagnosis:
+    """Nothing newer on disk that the bridge could have published."""
+    root = facts.config.source.root
+    newest = facts.disk.newest if facts.disk else None
+    if facts.arriving:
+        words = f"the producer paused, or writes very slowly; {foreign(facts.arriving.path)} is just arriving"
+    elif newest:
+        words = f"the producer stopped: nothing newer on disk than {foreign(newest.path)}"
+    else:
+        words = "the producer has not written anything: no scan in the newest day folders"
+    folder = root / newest.path.split("/")[0] if newest else root
+    return Diagnosis(Cause.PRODUCER_STOPPED, words, f"ls -lt {shlex.quote(str(folder))} | head")
+
+
+def _source_away(facts: Facts) -> Diagnosis | None:
+    """ROOT cannot be read. Our own look counts; only without one the bridge's word does."""
+    source = facts.config.source.root
+    look_further = f"findmnt -T {shlex.quote(str(source))}"
+    if facts.disk is not None:
+        state, reason = facts.disk.state, facts.disk.reason
+    elif facts.status is not None and facts.heartbeat == "fresh":
+        state, reason = facts.status.source.state, f"the bridge calls {facts.status.source.root} so"
+    else:
+        return None
+    if state == "ok":
+        return None
+    if state == "empty":
+        if facts.entry is None:
+            return None  # nothing was ever written: no reason to suspect a mount
+        words = f"the source has no day folder any more, as if it were unmounted ({foreign(reason)})"
+    else:
+        words = f"the source is {state} ({foreign(reason)})"
+    return Diagnosis(Cause.SOURCE_AWAY, words, look_further)
+
+
+def _from_status(facts: Facts) -> Diagnosis:
+    """Without a look at the disk, the bridge's own word is all there is; never a reason to restart."""
+    look_further = f"on the bridge's host: systemctl status {facts.health.unit}"
+    status = facts.status
+    if facts.heartbeat != "fresh" or status is None:
+        age = facts.heartbeat_age_s
+        heard = f"its heartbeat is {duration(age)} old" if age is not None else "the map holds no status of it"
+        words = f"the bridge is dead, frozen or cut off from the cluster: {heard}"
+        return Diagnosis(Cause.BRIDGE_SILENT, words, look_further)
+    held = facts.entry.held.key if facts.entry else None
+    if status.newest is None or (held and (status.newest.mtime_ns, status.newest.path) <= held):
+        return Diagnosis(
+            Cause.PRODUCER_STOPPED,
+            "the producer stopped: the bridge is alive and sees nothing newer",
+            look_further,
+        )
+    newest = foreign(status.newest.path)
+    if facts.all_bad:
+        words = f"the bridge is alive and found only bad files since it last published; {newest} is one"
+        return Diagnosis(Cause.ALL_BAD, words, look_further)
+    words = f"the bridge is alive and sees {newest}, but does not publish it"
+    return Diagnosis(Cause.BRIDGE_STUCK, words, look_further)
+
+
+def _what(facts: Facts, silent_s: float) -> str:
+    if facts.no_entry:
+        return f"the map has held no scan for {duration(silent_s)}"
+    if facts.entry is None:
+        return f"no scan for {duration(silent_s)}"
+    which = "the last scan seen in the map" if facts.reachable is False else "the scan in the map"
+    return f"{which}, {foreign(facts.entry.source)}, is {duration(facts.age_s or 0.0)} old"

@@ -1,0 +1,1 @@
+"""The nouns: observation, finding, alert, report. Data only."""

@@ -1,0 +1,93 @@
+"""What a rule found: how bad it is, why, and what is to be done. Data only: no I/O, no clock, no decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Action = Literal["log_only", "alert", "auto_restart", "restart_bridge"]
+Rule = str  # the name of a rule in the config: "stale_data"
+Group = str  # the name of a group of recipients in the config: "ops"
+Block = str  # one recipient of a group, a Prefect notification block: "slack-webhook/scan-ops"
+
+
+class Severity(StrEnum):
+    """How bad it is. `unknown` ranks above ok (never healthy) and below warning (nothing proven)."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """Place in the order ok < unknown < warning < critical."""
+        return list(Severity).index(self)
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is proven wrong."""
+        return self in (Severity.WARNING, Severity.CRITICAL)
+
+
+def worst(severities: Iterable[Severity]) -> Severity:
+    """The worst of them; of none, `unknown`."""
+    return max(severities, key=lambda severity: severity.rank, default=Severity.UNKNOWN)
+
+
+class Cause(StrEnum):
+    """Why a rule fired. The value is what an operator reads: `stale_data (bridge stuck)`."""
+
+    PRODUCER_STOPPED = "producer stopped"
+    BRIDGE_STUCK = "bridge stuck"
+    BRIDGE_DOWN = "bridge down"
+    BRIDGE_SILENT = "bridge silent"
+    CLIENT_WEDGED = "bridge cut off from Hazelcast"
+    HAZELCAST_AWAY = "Hazelcast away"
+    SOURCE_AWAY = "source unmounted or unreadable"
+    ALL_BAD = "all new files bad"
+    CLOCK_STEPPED = "clock stepped"
+    RECOVERING = "just back, catching up"
+    CRASHED = "crashed"
+    GAVE_UP = "crashed, systemd gave up"
+    STOPPED = "stopped by an operator"
+    OVER_LIMIT = "over the limit"
+    TOO_FEW_FILES = "too few files"
+    PROBE_BLIND = "probe without an answer"
+    STATE_NOT_WRITABLE = "state not writable"
+    RESTART_DID_NOT_HELP = "restart did not help"
+    NOTIFIER_FAILED = "notifier failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A measured number and the limits it is judged by, in `unit` ("s", "%", "B", "/min", "")."""
+
+    name: str
+    value: float
+    unit: str = ""
+    warning: float | None = None
+    critical: float | None = None
+    low_is_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule says of one snapshot. Every enabled rule gives exactly one, `ok` included."""
+
+    rule: Rule
+    severity: Severity
+    words: str  # one sentence with its numbers
+    cause: Cause | None = None
+    action: Action = "log_only"
+    groups: tuple[Group, ...] = ()
+    numbers: tuple[Number, ...] = ()
+    look_further: str = ""  # the command an operator runs next
+    explained_by: Rule | None = None  # the finding of this check that this one is a consequence of
+
+    @property
+    def title(self) -> str:
+        """`stale_data (bridge stuck)`."""
+        return f"{self.rule} ({self.cause})" if self.cause else self.rule

@@ -1,0 +1,141 @@
+"""What a check observed of the bridge. Data only: no I/O, no clock, no decisions.
+
+What could not be found out is `Unknown`, a state of its own; nothing in here turns it into "healthy".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from bridge.model.order import ScanFile
+from bridge.model.provenance import Provenance
+from bridge.model.status import BridgeStatus, SourceState
+from healthcheck.model.finding import Block
+
+T = TypeVar("T")
+
+Scope = Literal["local", "remote"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """A probe's answer, and how it was got."""
+
+    value: T
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A probe gave no answer: why not, and how it was asked."""
+
+    reason: str
+    how: str
+
+
+Answer: TypeAlias = Known[T] | Unknown
+
+
+def value_of(answer: Answer[T]) -> T | None:
+    """The value if it is known. Only where the caller treats not knowing apart."""
+    return answer.value if isinstance(answer, Known) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """Three clocks read together: what `now` is, and what tells a step of it from time passing."""
+
+    wall: datetime
+    boottime_s: float  # CLOCK_BOOTTIME: runs through suspend, never steps
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """The bridge's unit, as `systemctl show` has it."""
+
+    active_state: str
+    sub_state: str
+    result: str
+    n_restarts: int
+    exec_main_code: str  # "exited", "killed", "dumped" or "" (still running, or never ran)
+    exec_main_status: int  # exit status, or the signal's number
+    main_pid: int  # 0: no process
+    started_at: datetime | None  # ExecMainStartTimestamp
+    uptime_s: float | None  # since then, by the monotonic clock
+    invocation_id: str  # new at each start of the unit
+    status_text: str  # the unit's own STATUS= line
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the unit is up and has its process."""
+        return self.active_state in ("active", "reloading") and self.main_pid > 0
+
+
+@dataclass(frozen=True, slots=True)
+class CpuReading:
+    """CPU time used so far; comparable only with a reading of the same `source`."""
+
+    used_s: float
+    source: str  # "systemd <invocation>" or "/proc/<pid>"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterReach:
+    """Whether this check reached the cluster; `detail` names the cluster, or the reason."""
+
+    reachable: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskView:
+    """The newest scan files on disk; `settled` is the newest that has lain there for `grace_s`."""
+
+    state: SourceState
+    reason: str = ""  # why the state is not ok
+    newest: ScanFile | None = None
+    settled: ScanFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One line of the unit's journal; `priority` as in syslog (4 warning, 3 error, ...)."""
+
+    at: datetime
+    priority: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalBatch:
+    """The unit's lines since the last check, oldest first; with `more`, the cap left some out."""
+
+    lines: tuple[JournalLine, ...]
+    cursor: str | None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one check saw. With scope `remote` the unit, its journal and the disk were not looked at."""
+
+    clock: ClockReading
+    scope: Scope
+    hazelcast: Answer[ClusterReach]
+    entry: Answer[Provenance | None]
+    status: Answer[BridgeStatus | None]
+    unit: Answer[UnitState]
+    cpu: Answer[CpuReading]
+    memory_bytes: Answer[int]
+    disk: Answer[DiskView]
+    journal: Answer[JournalBatch]
+    state_problem: str | None = None  # why the check's own state is not where it belongs
+    unreachable: dict[Block, str] = field(default_factory=dict)  # recipients the last message did not reach
+
+    @property
+    def at(self) -> datetime:
+        """When the check looked, by this host's wall clock (UTC)."""
+        return self.clock.wall

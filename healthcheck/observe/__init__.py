@@ -1,0 +1,1 @@
+"""Probes: each asks one source, within a deadline. They never judge."""

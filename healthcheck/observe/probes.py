@@ -1,0 +1,169 @@
+"""Asks everything at once, each probe in its own thread with a deadline, and puts the answers into a snapshot.
+
+A probe that hangs or raises costs its own answer only. Probes look; none of them changes anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from healthcheck.config.settings import HealthConfig
+from healthcheck.judge.previous_check import Seen
+from healthcheck.model.observation import Answer, ClockReading, DiskView, JournalBatch, Known, Snapshot, Unknown
+from healthcheck.observe import cluster, commands, disk, journal, systemd
+from healthcheck.observe.cluster import MapAnswers
+from healthcheck.observe.commands import CommandError, CommandTimeout
+from healthcheck.observe.systemd import NoSuchUnit, UnitAnswers
+
+# What a probe waits for ends before the wait for the probe does, so that it can say what it waited for.
+INNER_SHARE = 0.8
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+NOT_HERE = "not looked at: the bridge does not run on this host"
+
+Outcome = object | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A snapshot, and the process of a look at the disk that could not be ended."""
+
+    snapshot: Snapshot
+    hung_probe: int | None
+
+
+def read_clocks() -> ClockReading:
+    """All three clocks, now."""
+    return ClockReading(datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME), BOOT_ID.read_text().strip())
+
+
+def take(config: HealthConfig, seen: Seen | None, hung_probe: int | None) -> Taken:
+    """Everything one check can see from here, after at most `probe_timeout_s`.
+
+    Args:
+        seen: what the last check left, for the journal's cursor.
+        hung_probe: a process that an earlier look at the disk had to leave behind.
+    """
+    health = config.health
+    inner_s = health.probe_timeout_s * INNER_SHARE
+    cursor = seen.journal_cursor if seen else None
+    started = read_clocks()
+    jobs: dict[str, Callable[[], object]] = {"map": lambda: _look_into_map(config, inner_s)}
+    if health.scope != "remote":
+        jobs |= {
+            "unit": lambda: systemd.look(health.unit, inner_s),
+            "disk": lambda: _look_at_disk(config, inner_s, hung_probe),
+            "journal": lambda: journal.look(health.unit, cursor, health.journal_lines, inner_s),
+        }
+    outcomes = side_by_side(jobs, health.probe_timeout_s)
+    in_map, clock = _in_map(outcomes["map"], started)
+    unit = outcomes.get("unit")
+    if health.scope == "remote" or (health.scope == "auto" and isinstance(unit, NoSuchUnit)):
+        of_unit = UnitAnswers(*[Unknown(NOT_HERE, "not asked")] * 3)
+        on_disk: Answer[DiskView] = Unknown(NOT_HERE, "not asked")
+        lines: Answer[JournalBatch] = Unknown(NOT_HERE, "not asked")
+        hung = hung_probe
+    else:
+        of_unit = _of_unit(unit, health.unit)
+        on_disk, hung = _on_disk(outcomes["disk"], config)
+        lines = _lines(outcomes["journal"], health.unit)
+    snapshot = Snapshot(
+        clock=clock,
+        scope="remote" if of_unit.unit == Unknown(NOT_HERE, "not asked") else "local",
+        hazelcast=in_map.hazelcast,
+        entry=in_map.entry,
+        status=in_map.status,
+        unit=of_unit.unit,
+        cpu=of_unit.cpu,
+        memory_bytes=of_unit.memory_bytes,
+        disk=on_disk,
+        journal=lines,
+    )
+    return Taken(snapshot, hung)
+
+
+def side_by_side(jobs: Mapping[str, Callable[[], object]], deadline_s: float) -> dict[str, Outcome]:
+    """Run every job at once; each gives its result, what it raised, or TimeoutError after `deadline_s`.
+
+    The threads are daemons: one that hangs for ever is left behind and does not keep the process from ending.
+    """
+    done: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
+
+    def run(name: str, job: Callable[[], object]) -> None:
+        try:
+            done.put((name, job()))
+        except Exception as error:  # noqa: BLE001  # whatever a probe raises is its answer
+            done.put((name, error))
+
+    for name, job in jobs.items():
+        threading.Thread(target=run, args=(name, job), name=f"probe-{name}", daemon=True).start()
+    outcomes: dict[str, Outcome] = {name: TimeoutError(f"no answer within {deadline_s:g} s") for name in jobs}
+    deadline = time.monotonic() + deadline_s
+    for _ in jobs:
+        try:
+            name, outcome = done.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            break
+        outcomes[name] = outcome
+    return outcomes
+
+
+def reason_of(outcome: Outcome) -> str:
+    """Why there is no answer, in one line."""
+    if isinstance(outcome, OSError) and outcome.strerror:
+        return f"{outcome.filename}: {outcome.strerror}" if outcome.filename else outcome.strerror
+    if isinstance(outcome, CommandError | NoSuchUnit | TimeoutError):
+        return str(outcome)
+    return f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else "no answer"
+
+
+def _look_into_map(config: HealthConfig, deadline_s: float) -> tuple[MapAnswers, ClockReading]:
+    """The clocks are read when the map has answered: ages count from there, however long other probes take."""
+    return cluster.look(config.hazelcast, deadline_s), read_clocks()
+
+
+def _in_map(outcome: Outcome, started: ClockReading) -> tuple[MapAnswers, ClockReading]:
+    match outcome:
+        case (MapAnswers() as answers, ClockReading() as clock):
+            return answers, clock
+        case _:
+            nothing = Unknown(reason_of(outcome), "Hazelcast client")
+            return MapAnswers(nothing, nothing, nothing), started
+
+
+def _of_unit(outcome: Outcome, unit: str) -> UnitAnswers:
+    if isinstance(outcome, UnitAnswers):
+        return outcome
+    return UnitAnswers(*[Unknown(reason_of(outcome), f"systemctl show {unit}")] * 3)
+
+
+def _look_at_disk(config: HealthConfig, deadline_s: float, hung: int | None) -> DiskView:
+    if hung is not None and commands.is_running(hung):
+        raise CommandTimeout(f"an earlier look still hangs in the kernel (process {hung})", hung)
+    return disk.look(config.source.root, config.source.scan_days, config.health.grace_s, deadline_s)
+
+
+def _on_disk(outcome: Outcome, config: HealthConfig) -> tuple[Answer[DiskView], int | None]:
+    how = f"listing the newest day folders of {config.source.root}"
+    match outcome:
+        case DiskView() as view:
+            if os.strerror(errno.EACCES) in view.reason:
+                return Unknown(f"{view.reason}; the check's user needs a group that may read it", how), None
+            return Known(view, how), None
+        case CommandTimeout() as error:
+            # A folder that does not answer cannot be read: that is an answer.
+            return Known(DiskView("unreadable", f"{config.source.root}: {error}"), how), error.pid
+        case _:
+            return Unknown(reason_of(outcome), how), None
+
+
+def _lines(outcome: Outcome, unit: str) -> Answer[JournalBatch]:
+    how = f"journalctl --unit={unit} --priority=warning"
+    return Known(outcome, how) if isinstance(outcome, JournalBatch) else Unknown(reason_of(outcome), how)

@@ -1,0 +1,50 @@
+"""CPU time and memory of one process from /proc: for hosts where systemd's accounting has none."""
+
+from __future__ import annotations
+
+import os
+
+from healthcheck.model.observation import Answer, CpuReading, Known, Unknown
+
+
+def cpu(pid: int) -> Answer[CpuReading]:
+    """CPU time of the process since it started, with its threads."""
+    how = f"/proc/{pid}/stat"
+    if pid <= 0:
+        return Unknown("no process", how)
+    try:
+        with open(how) as file:
+            used_s, started = parse_stat(file.read(), os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError) as error:
+        return Unknown(_reason(error), how)
+    # The start time tells a process from a later one of the same number.
+    return Known(CpuReading(used_s, f"/proc/{pid} {started}"), how)
+
+
+def memory(pid: int) -> Answer[int]:
+    """Resident memory of the process, in bytes."""
+    how = f"/proc/{pid}/statm"
+    if pid <= 0:
+        return Unknown("no process", how)
+    try:
+        with open(how) as file:
+            return Known(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"), how)
+    except (OSError, ValueError, IndexError) as error:
+        return Unknown(_reason(error), how)
+
+
+def parse_stat(text: str, ticks_per_s: int) -> tuple[float, int]:
+    """Seconds of CPU time (user and system), and the start time in ticks, from /proc/PID/stat; see proc(5).
+
+    Raises:
+        ValueError: it is no such line.
+    """
+    # The name stands in parentheses and may itself contain any of them.
+    fields = text.rpartition(")")[2].split()
+    if len(fields) < 20:
+        raise ValueError("not a line of /proc/PID/stat")
+    return (int(fields[11]) + int(fields[12])) / ticks_per_s, int(fields[19])
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else f"unexpected contents: {error}"

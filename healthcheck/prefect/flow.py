@@ -1,0 +1,92 @@
+"""The Prefect flow: one check, shown as Prefect shows things. Decides nothing about health itself.
+
+It takes no parameters on purpose: whoever may start a run through the Prefect API must not choose a file or a unit.
+The configuration file is the one named by $SCAN_BRIDGE_CONFIG.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.runtime import deployment, flow_run
+from prefect.states import Failed
+
+from bridge.config import DEFAULT_CONFIG_PATH, ConfigError
+from healthcheck.check import AlreadyRunning, last_completed, run_check
+from healthcheck.config.settings import HealthConfig, load
+from healthcheck.model.report import Report
+from healthcheck.prefect import late_runs
+from healthcheck.prefect.blocks import BlockNotifier
+from healthcheck.present import prefect_run
+
+FLOW_NAME = "scan-bridge-health-check"
+ARTIFACT_KEY = "scan-bridge-health"
+CONFIG_VARIABLE = "SCAN_BRIDGE_CONFIG"
+DEADLINE_S = 120  # of a whole run; each step of a check has its own, shorter one
+
+
+@flow(name=FLOW_NAME, retries=0, timeout_seconds=DEADLINE_S, persist_result=False)
+def health_check() -> State[None]:
+    """Look at the scan bridge, judge, alert, restart it where that helps. The final state is the verdict."""
+    _quiet_hazelcast()
+    try:
+        config = load(Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_PATH)))
+    except ConfigError as error:
+        return Failed(name="Misconfigured", message=str(error))
+    if late_runs.is_overtaken(flow_run.scheduled_start_time, last_completed(config), datetime.now(UTC)):
+        state = prefect_run.skipped("a check has completed since this run was due")
+    else:
+        try:
+            report = run_check(config, BlockNotifier(config.health), by="prefect")
+            state = prefect_run.final_state(report)
+            _show(report, config)
+        except AlreadyRunning:
+            state = prefect_run.skipped("another check was under way")
+    _clear_late_runs(config)
+    return state
+
+
+def _show(report: Report, config: HealthConfig) -> None:
+    log = get_run_logger()
+    for level, line in prefect_run.log_lines(report):
+        log.log(level, "%s", line)
+    instance = config.status.instance
+    for event in prefect_run.events(report):
+        resource = {
+            "prefect.resource.id": f"{prefect_run.EVENT_PREFIX}{instance}",
+            "prefect.resource.name": f"scan bridge on {instance}",
+            **event.labels,
+        }
+        emit_event(prefect_run.EVENT_PREFIX + event.name, resource=resource, payload=event.payload)
+    try:
+        create_table_artifact(prefect_run.table(report), ARTIFACT_KEY, prefect_run.summary(report))
+    except Exception as error:  # noqa: BLE001  # a verdict without its table is better than no verdict
+        log.warning("no table: %s: %s", type(error).__name__, error)
+
+
+def _clear_late_runs(config: HealthConfig) -> None:
+    log = get_run_logger()
+    if deployment.id is None:  # run by hand, outside any deployment
+        return
+    try:
+        ended = late_runs.clear(UUID(deployment.id), UUID(flow_run.id), last_completed(config), datetime.now(UTC))
+    except Exception as error:  # noqa: BLE001  # the check has completed; the next run clears them
+        log.warning("late runs not cleared: %s: %s", type(error).__name__, error)
+        return
+    if ended:
+        log.info("%d late or abandoned runs ended", ended)
+
+
+def _quiet_hazelcast() -> None:
+    """The client logs each failed attempt with a traceback; the findings have their own, sparser words for that."""
+    client = logging.getLogger("hazelcast")
+    client.propagate = False
+    client.addHandler(logging.NullHandler())

@@ -1,0 +1,1 @@
+"""A report in the terms of whoever reads it. Pure; no I/O."""

@@ -1,0 +1,197 @@
+"""The connection to Hazelcast keeps its deadlines and leaves nothing behind, whatever the member does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.hazelcast_member import Member, free_port
+from support.slow_link import SlowLink
+
+from bridge.cluster.connection import Cluster, ClusterError
+from bridge.config import Hazelcast
+
+pytestmark = pytest.mark.hazelcast
+
+
+@pytest.fixture(scope="module")
+def lent_member() -> Iterator[Member]:
+    """A running member to freeze; whoever does thaws it."""
+    member = Member()
+    try:
+        yield member.start()
+    finally:
+        member.close()
+
+
+def to(address: str, name: str = "dev", **options: Any) -> Cluster:
+    config = Hazelcast(members=(address,), cluster_name=name, call_timeout_s=0.3, connect_timeout_s=0.5, **options)
+    return Cluster(config, "test")
+
+
+def run(test: Coroutine[Any, Any, None], address: str) -> None:
+    """Run the test, and see that it ends in time and leaves no task and no connection to `address` behind."""
+
+    async def whole() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # as the bridge does
+        try:
+            async with asyncio.timeout(10):
+                await test
+                while len(asyncio.all_tasks()) > 1 or connections(address):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            left = [task.get_coro() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            pytest.fail(f"it hangs, or left behind: {left}, {connections(address)} connections")
+
+    asyncio.run(whole())
+
+
+def connections(address: str) -> int:
+    """How many sockets of this process are connected to `address`."""
+    count = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed, or not connected
+            if os.readlink(link).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(link.name))) as copy:
+                    peer = copy.getpeername()
+                    count += isinstance(peer, tuple) and f"{peer[0]}:{peer[1]}" == address
+    return count
+
+
+def test_a_value_goes_in_and_comes_out_and_nothing_is_left_after_the_end(lent_member: Member) -> None:
+    async def test() -> None:
+        for _ in range(3):
+            cluster = to(lent_member.address, lent_member.cluster_name)
+            await cluster.connect()
+            assert cluster.connected
+            await cluster.set("key", bytearray(b"value"))
+            assert await cluster.get("key") == bytearray(b"value")
+            await cluster.close()
+            assert not cluster.connected
+
+    run(test(), lent_member.address)
+
+
+def test_connecting_anew_leaves_nothing_of_the_connection_before(lent_member: Member) -> None:
+    async def test() -> None:
+        cluster = to(lent_member.address, lent_member.cluster_name)
+        for _ in range(5):
+            await cluster.connect()
+        assert cluster.connected
+        await cluster.close()
+
+    run(test(), lent_member.address)
+
+
+def test_nobody_there_is_said_at_once() -> None:
+    async def test() -> None:
+        with pytest.raises(ClusterError, match="refused"):
+            await to(address).connect()
+
+    address = f"127.0.0.1:{free_port()}"
+    run(test(), address)
+
+
+def test_another_cluster_name_is_said(lent_member: Member) -> None:
+    async def test() -> None:
+        with pytest.raises(ClusterError, match=r"(?i)auth"):
+            await to(lent_member.address, "another").connect()
+
+    run(test(), lent_member.address)
+
+
+def test_who_listens_but_is_no_hazelcast_is_given_up() -> None:
+    async def test() -> None:
+        with pytest.raises(ClusterError):
+            await to(address).connect()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        run(test(), address)
+
+
+def test_connecting_to_a_frozen_member_is_given_up(lent_member: Member) -> None:
+    async def test() -> None:
+        cluster = to(lent_member.address, lent_member.cluster_name)
+        for _ in range(3):
+            with pytest.raises(ClusterError, match=r"no answer within 0\.5 s"):
+                await cluster.connect()
+        await cluster.close()
+
+    lent_member.pause()
+    try:
+        run(test(), lent_member.address)
+    finally:
+        lent_member.resume()
+
+
+@pytest.mark.parametrize("delay_s", [0.05, 0.1, 0.15, 0.2])
+def test_connecting_over_a_link_so_slow_that_it_ends_half_way_leaves_nothing(
+    lent_member: Member, delay_s: float
+) -> None:
+    # Several round trips make a connection: the deadline falls between any two of them.
+    async def test() -> None:
+        cluster = to(link.address, lent_member.cluster_name)
+        with contextlib.suppress(ClusterError):
+            await cluster.connect()
+        await cluster.close()
+
+    with SlowLink(lent_member.port) as link:
+        link.delay_s = delay_s
+        run(test(), link.address)
+
+
+def test_cancelling_while_connecting_leaves_nothing(lent_member: Member) -> None:
+    async def test() -> None:
+        cluster = to(lent_member.address, lent_member.cluster_name)
+        connecting = asyncio.create_task(cluster.connect())
+        await asyncio.sleep(0.1)
+        connecting.cancel()
+        await asyncio.wait({connecting})
+        await cluster.close()
+
+    lent_member.pause()
+    try:
+        run(test(), lent_member.address)
+    finally:
+        lent_member.resume()
+
+
+def test_a_call_to_a_frozen_member_is_given_up_and_the_loss_is_told(lent_member: Member) -> None:
+    async def test() -> None:
+        cluster = to(lent_member.address, lent_member.cluster_name, heartbeat_timeout_s=1.0)
+        await cluster.connect()
+        lent_member.pause()
+        with pytest.raises(ClusterError, match=r"get key: no answer within 0\.3 s"):
+            await cluster.get("key")
+        await cluster.lost.wait()
+        assert not cluster.connected
+        with pytest.raises(ClusterError, match="not connected"):
+            await cluster.get("key")
+        lent_member.resume()
+        await cluster.connect()
+        assert cluster.connected
+        await cluster.close()
+
+    try:
+        run(test(), lent_member.address)
+    finally:
+        lent_member.resume()
+
+
+def test_a_member_that_dies_is_told_as_a_loss(own_member: Member) -> None:
+    async def test() -> None:
+        cluster = to(own_member.address, own_member.cluster_name)
+        await cluster.connect()
+        threading.Thread(target=own_member.kill).start()
+        await cluster.lost.wait()
+        await cluster.close()
+
+    run(test(), own_member.address)

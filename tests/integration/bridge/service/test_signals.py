@@ -1,0 +1,229 @@
+"""SIGTERM ends the bridge within two seconds whatever goes on; SIGHUP reloads the configuration if it is valid."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hazelcast
+import pytest
+from support.bridge_process import BridgeProcess, Consumer, NewBridge, Target, day, eventually, land, scan
+from support.hazelcast_member import Member, free_port
+from support.slow_link import SlowLink
+
+pytestmark = pytest.mark.hazelcast
+
+
+@pytest.fixture(scope="module")
+def lent_member() -> Iterator[Member]:
+    """A running member to freeze; each test thaws it."""
+    member = Member()
+    try:
+        yield member.start()
+    finally:
+        member.close()
+
+
+@pytest.fixture
+def lent(lent_member: Member, request: pytest.FixtureRequest) -> Iterator[Target]:
+    yield Target(lent_member.address, lent_member.cluster_name, request.node.name)
+    lent_member.resume()
+
+
+def assert_ends_well(bridge: BridgeProcess) -> None:
+    assert bridge.terminate(deadline_s=2.0) == 0
+    assert "STOPPING=1" in bridge.notified
+    assert "Traceback" not in bridge.log()
+    assert bridge.lines("ERROR") == []
+    assert bridge.lines("scan-bridge stopped")
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_bridge_ends_at_once(bridge: BridgeProcess, signal_: signal.Signals) -> None:
+    bridge.send(signal_)
+
+    assert bridge.wait_exit(2.0) == 0
+
+
+def test_it_ends_while_scans_pour_in(new_bridge: NewBridge, consumer: Consumer) -> None:
+    bridge = new_bridge(log={"level": "info"}).start()
+    for number in range(500):
+        land(bridge.root, f"{day()}/{number:03}.arrow")
+
+    assert_ends_well(bridge)
+    consumer.assert_rising()
+
+
+def test_it_ends_while_unfinished_scans_are_tried_again(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient
+) -> None:
+    bridge = new_bridge(source={"settle_s": 3600}).start()
+    for number in range(100):
+        land(bridge.root, f"{day()}/{number:03}.arrow", scan()[:-1])
+    bridge.wait_status(client, lambda status: status["counters"]["retries"] > 10, "it tries")
+
+    assert_ends_well(bridge)
+
+
+def test_it_ends_while_hazelcast_is_away_from_the_start(new_bridge: NewBridge) -> None:
+    bridge = new_bridge(target=Target(f"127.0.0.1:{free_port()}", "nobody", "scans")).start()
+    land(bridge.root, f"{day()}/scan.arrow")
+    bridge.wait_status_line("hazelcast away")
+
+    assert_ends_well(bridge)
+
+
+def test_it_ends_before_it_is_ready(new_bridge: NewBridge, lent_member: Member, lent: Target) -> None:
+    lent_member.pause()  # the first attempt to connect hangs
+    bridge = new_bridge(target=lent).start(wait=False)
+    bridge.wait_log("starts")
+
+    assert_ends_well(bridge)
+
+
+def test_it_ends_while_a_call_to_a_frozen_member_hangs(
+    new_bridge: NewBridge, lent_member: Member, lent: Target
+) -> None:
+    bridge = new_bridge(target=lent).start()
+    client = lent_member.client()
+    land(bridge.root, f"{day()}/a.arrow")
+    bridge.wait_status(client, lambda status: status["published"], "it publishes")
+    lent_member.pause()
+    in_hand = bridge.folder / "state" / "in-hand"
+    before_ns = in_hand.stat().st_mtime_ns
+    land(bridge.root, f"{day()}/b.arrow")
+    eventually(lambda: in_hand.stat().st_mtime_ns > before_ns, "the next scan is in hand")
+
+    assert_ends_well(bridge)
+
+
+def test_it_ends_while_it_tries_to_reach_a_frozen_member_again(
+    new_bridge: NewBridge, lent_member: Member, lent: Target
+) -> None:
+    impatient = {"call_timeout_s": 0.5, "connect_timeout_s": 30.0, "heartbeat_timeout_s": 1.0}
+    bridge = new_bridge(target=lent, hazelcast=impatient).start()
+    lent_member.pause()
+    land(bridge.root, f"{day()}/a.arrow")
+    bridge.wait_log("connection lost")
+
+    assert_ends_well(bridge)
+
+
+def test_it_ends_while_the_link_is_slow(new_bridge: NewBridge, lent_member: Member, lent: Target) -> None:
+    with SlowLink(lent_member.port) as link:
+        bridge = new_bridge(target=Target(link.address, lent.cluster_name, lent.map_name)).start()
+        link.delay_s = 5.0
+        land(bridge.root, f"{day()}/a.arrow")
+
+        assert_ends_well(bridge)
+
+
+def test_it_ends_while_root_is_missing(new_bridge: NewBridge, tmp_path: Path) -> None:
+    bridge = new_bridge(root=tmp_path / "missing").start()
+    bridge.wait_status_line("does not exist")
+
+    assert_ends_well(bridge)
+
+
+def test_it_ends_while_polling(new_bridge: NewBridge) -> None:
+    bridge = new_bridge(source={"watch_mode": "polling", "poll_s": 60}).start()
+
+    assert_ends_well(bridge)
+
+
+def reload(bridge: BridgeProcess) -> None:
+    """SIGHUP, and wait until systemd would take the reload for done."""
+    bridge.notified.clear()
+    bridge.send(signal.SIGHUP)
+    eventually(lambda: "READY=1" in bridge.notified, lambda: f"READY=1; log:\n{bridge.log()}")
+    assert "RELOADING=1" in bridge.notified
+    assert any(message.startswith("MONOTONIC_USEC=") for message in bridge.notified)
+    assert bridge.notified.index("RELOADING=1") < bridge.notified.index("READY=1")
+
+
+def test_sighup_applies_another_map_and_puts_the_newest_scan_there(
+    bridge: BridgeProcess, client: hazelcast.HazelcastClient, map_name: str, consumer: Consumer
+) -> None:
+    path = land(bridge.root, f"{day()}/a.arrow")
+    consumer.expect(path)
+    other = Consumer(client, f"{map_name}_2")
+    pid = bridge.pid
+    try:
+        bridge.configure(hazelcast={"map": f"{map_name}_2"})
+        reload(bridge)
+
+        other.expect(path)
+        other.expect(land(bridge.root, f"{day()}/b.arrow"))
+        assert consumer.sources == [path]
+        assert bridge.exit_code() is None
+        assert bridge.pid == pid
+        eventually(
+            lambda: bridge.status(client, f"{map_name}_2").get("counters", {}).get("published") == 3,
+            "the status is there too, and its counters go on",
+        )
+    finally:
+        other.close()
+        client.get_map(f"{map_name}_2").blocking().destroy()
+
+
+def test_sighup_applies_another_root_and_log_level(new_bridge: NewBridge, tmp_path: Path, consumer: Consumer) -> None:
+    bridge = new_bridge(log={"level": "error"}).start()
+    consumer.expect(land(bridge.root, f"{day()}/a.arrow"))
+    assert bridge.log() == ""
+
+    bridge.configure(source={"root": str(tmp_path / "other")}, log={"level": "info"})
+    reload(bridge)
+
+    bridge.wait_log("configuration reloaded")
+    consumer.expect(land(tmp_path / "other", f"{day()}/b.arrow"))
+    bridge.wait_log(f"published {day()}/b.arrow")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "why"),
+    [
+        (lambda bridge: bridge.configure(source={"rescan_s": -1}), "source.rescan_s"),
+        (lambda bridge: bridge.configure(source={"rescan": 1}), "source.rescan: unknown key"),
+        (lambda bridge: bridge.config_path.write_text("[source\n"), "not valid TOML"),
+        (lambda bridge: bridge.config_path.unlink(), "No such file"),
+    ],
+    ids=["impossible value", "unknown key", "no TOML", "file gone"],
+)
+def test_sighup_with_an_invalid_configuration_keeps_the_old_one_and_says_why(
+    bridge: BridgeProcess, consumer: Consumer, break_it: Callable[[BridgeProcess], None], why: str
+) -> None:
+    consumer.expect(land(bridge.root, f"{day()}/a.arrow"))
+
+    break_it(bridge)
+    reload(bridge)
+
+    line = bridge.wait_log("configuration not reloaded")
+    assert " ERROR " in line
+    assert str(bridge.config_path) in line
+    assert why in line
+    consumer.expect(land(bridge.root, f"{day()}/b.arrow"))
+    assert len(consumer.seen) == 2
+
+
+def test_sighup_while_hazelcast_is_away_does_not_end_the_bridge(new_bridge: NewBridge) -> None:
+    bridge = new_bridge(target=Target(f"127.0.0.1:{free_port()}", "nobody", "scans")).start()
+    bridge.wait_status_line("hazelcast away")
+
+    reload(bridge)
+
+    bridge.wait_log("configuration reloaded")
+    assert_ends_well(bridge)
+
+
+def test_many_sighups_in_a_row_leak_nothing(bridge: BridgeProcess, consumer: Consumer) -> None:
+    consumer.expect(land(bridge.root, f"{day()}/a.arrow"))
+    reload(bridge)
+    open_files = len(list(Path(f"/proc/{bridge.pid}/fd").iterdir()))
+
+    for _ in range(5):
+        reload(bridge)
+
+    consumer.expect(land(bridge.root, f"{day()}/b.arrow"))
+    assert len(list(Path(f"/proc/{bridge.pid}/fd").iterdir())) == open_files
+    assert consumer.sources == [f"{day()}/a.arrow", f"{day()}/b.arrow"]

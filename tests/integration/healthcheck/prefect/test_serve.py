@@ -1,0 +1,203 @@
+"""`scan-bridge-health serve` as systemd runs it, against real Prefect servers that come and go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Scheduled
+from support.prefect_server import PrefectServer, client_environment, eventually
+from support.relay import Relay
+
+from healthcheck.prefect.deployment import DEPLOYMENT_NAME
+from healthcheck.prefect.flow import FLOW_NAME, health_check
+
+pytestmark = pytest.mark.prefect
+
+NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"
+COMMAND = (sys.executable, "-m", "healthcheck.cli")
+START_S = 180.0  # a few seconds on an idle machine
+
+
+class Serve:
+    """One `scan-bridge-health serve`; what it tells systemd is in `notified`."""
+
+    def __init__(self, folder: Path, api_url: str | None) -> None:
+        self.folder = folder
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(f"\0scan-bridge-health-test-{os.getpid()}-{id(self)}")
+        self.notified: list[str] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+        config = folder / "config.toml"
+        (folder / "state").mkdir(parents=True)
+        config.write_text(
+            f'[source]\nroot = "{folder}"\n'
+            '[hazelcast]\nmembers = ["127.0.0.1:9"]\nconnect_timeout_s = 1\n'
+            f'[health]\nscope = "remote"\nstate_dir = "{folder}/state"\nspare_state_dir = "{folder}/spare"\n'
+        )
+        self._log = (folder / "serve.log").open("wb")
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *COMMAND, "serve", "--config", str(config)],
+            env={
+                **client_environment(api_url, folder / "home"),
+                "NOTIFY_SOCKET": "@" + self._notify.getsockname()[1:].decode(),
+                "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+                "PREFECT_CLIENT_MAX_RETRIES": "0",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def log(self) -> str:
+        """All that it has written."""
+        return (self.folder / "serve.log").read_text()
+
+    def wait_status(self, text: str) -> None:
+        """Wait until STATUS= has this text."""
+        eventually(lambda: text in self._status() or self.process.poll() is not None, START_S, f"{text}: {self.log()}")
+        assert text in self._status(), self.log()
+
+    def wait_ping(self) -> None:
+        """Wait until the watchdog is told again that all is well."""
+        before = self.notified.count("WATCHDOG=1")
+        eventually(lambda: self.notified.count("WATCHDOG=1") > before, START_S, "the watchdog is told nothing")
+
+    def terminate(self) -> int:
+        """End it as systemd does; its exit code."""
+        self.process.terminate()
+        return self.process.wait(30.0)
+
+    def close(self) -> None:
+        """Kill it and all it started."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._log.close()
+
+    def _status(self) -> str:
+        return next((m.removeprefix("STATUS=") for m in reversed(self.notified) if m.startswith("STATUS=")), "")
+
+    def _listen(self) -> None:
+        while True:
+            self.notified.append(self._notify.recv(65536).decode())
+
+
+NewServe = Callable[[str | None], Serve]
+
+
+@pytest.fixture(scope="module")
+def new_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewServe]:
+    """Starts one that is told of this server."""
+    made: list[Serve] = []
+
+    def new(api_url: str | None) -> Serve:
+        made.append(Serve(tmp_path_factory.mktemp("serve") / "serve", api_url))
+        return made[-1]
+
+    yield new
+    for serve in made:
+        serve.close()
+
+
+@pytest.fixture(scope="module")
+def serving(prefect_server: PrefectServer, new_serve: NewServe) -> Iterator[Serve]:
+    """One that serves the shared server."""
+    serve = new_serve(prefect_server.api_url)
+    serve.wait_status(f"serving {NAME}")
+    yield serve
+    serve.close()
+
+
+@pytest.fixture
+def api(prefect: PrefectServer) -> Iterator[SyncPrefectClient]:
+    """A client of the shared server."""
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def run_now(client: SyncPrefectClient) -> UUID:
+    """Ask for a run of the deployment; it is due now."""
+    return client.create_flow_run_from_deployment(client.read_deployment_by_name(NAME).id).id
+
+
+def ended(client: SyncPrefectClient, *ids: UUID) -> list[FlowRun]:
+    """The runs, once all have ended."""
+
+    def all_ended() -> list[FlowRun] | None:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=list(ids))))
+        return runs if all(run.state and run.state.is_final() for run in runs) else None
+
+    return eventually(all_ended, START_S, "a run has not ended")
+
+
+def test_the_deployment_is_made_and_its_runs_are_carried_out(api: SyncPrefectClient, serving: Serve) -> None:
+    deployment = api.read_deployment_by_name(NAME)
+    assert [schedule.schedule.interval for schedule in deployment.schedules] == [timedelta(seconds=60)]
+    assert len(api.read_automations()) == 2
+    run = ended(api, run_now(api))[0]
+    assert (run.state_type, run.state_name) == (StateType.FAILED, "Critical: hazelcast (Hazelcast away)")
+    assert "Traceback" not in serving.log()
+    assert "READY=1" in serving.notified
+    serving.wait_ping()
+
+
+def test_a_deployment_that_was_deleted_is_made_anew(api: SyncPrefectClient, serving: Serve) -> None:
+    first = api.read_deployment_by_name(NAME).id
+    api.delete_deployment(first)
+    second = eventually(lambda: next(iter(api.read_deployments()), None), START_S, "there is no deployment")
+    assert second.id != first
+    ended(api, run_now(api))
+    serving.close()
+
+
+def test_of_sixty_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefectClient, new_serve: NewServe) -> None:
+    deployment = health_check.to_deployment(DEPLOYMENT_NAME).apply()
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    due = [Scheduled(scheduled_time=hour_ago + timedelta(minutes=minute)) for minute in range(60)]
+    late = [api.create_flow_run_from_deployment(deployment, state=state).id for state in due]
+    serve = new_serve(str(api.api_url))
+    names = sorted(run.state_name or "" for run in ended(api, *late))
+    assert names == ["Critical: hazelcast (Hazelcast away)", *["Skipped"] * 59]
+    assert serve.terminate() == 0
+    assert serve.notified[-1] == "STOPPING=1"
+
+
+def test_the_server_may_be_away_at_the_start_and_later(
+    api: SyncPrefectClient, prefect_server: PrefectServer, new_serve: NewServe
+) -> None:
+    relay = Relay(prefect_server.port)
+    serve = new_serve(f"http://{relay.address}/api")
+    serve.wait_status("waiting for the Prefect server")
+    serve.wait_ping()
+    relay.open()
+    serve.wait_status("serving")
+    ended(api, run_now(api))
+    relay.shut()
+    serve.wait_status("waiting for the Prefect server")
+    serve.wait_ping()
+    relay.open()
+    serve.wait_status("serving")
+    ended(api, run_now(api))
+    relay.shut()
+    assert serve.log().count("the Prefect server does not answer") == 2, "said once for each outage"
+    assert serve.terminate() == 0
+
+
+def test_without_a_server_set_the_local_one_is_waited_for(new_serve: NewServe) -> None:
+    serve = new_serve(None)
+    serve.wait_status("http://127.0.0.1:4200/api")
+    assert serve.terminate() == 0

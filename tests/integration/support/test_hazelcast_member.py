@@ -1,0 +1,84 @@
+"""The tests' own Hazelcast members: other tests rely on these being what they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.hazelcast_member import Member, MemberError, cluster
+
+pytestmark = pytest.mark.hazelcast
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_a_member_dies_with_the_process_that_started_it_even_if_that_is_killed() -> None:
+    code = "from support.hazelcast_member import Member; print(Member().start().pid, flush=True); input()"
+    tests = Path(__file__).parents[2]
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tests, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    pid = int(owner.stdout.readline())
+    assert is_running(pid)
+    owner.kill()
+    owner.wait()
+    deadline = time.monotonic() + 10
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(pid)
+
+
+def test_a_killed_member_comes_back_on_its_port_without_its_data(own_member: Member) -> None:
+    own_member.client().get_map("m").blocking().set("key", "value")
+    address = own_member.address
+    own_member.kill()
+    own_member.start()
+    assert own_member.address == address
+    assert own_member.client().get_map("m").blocking().get("key") is None
+
+
+def test_a_frozen_member_answers_when_it_goes_on(own_member: Member) -> None:
+    entries = own_member.client().get_map("m")
+    own_member.pause()
+    answer = entries.size()
+    time.sleep(0.2)
+    assert not answer.done()
+    own_member.resume()
+    assert answer.result() == 0
+
+
+def test_a_cluster_of_three_loses_one_member_and_no_data() -> None:
+    with cluster(3) as members:
+        client = members[2].client()
+        assert len(client.cluster_service.get_members()) == 3
+        entries = client.get_map("m").blocking()
+        for key in range(300):  # about a third of them on each member
+            entries.set(key, key)
+        members[0].kill()
+        assert [entries.get(key) for key in range(300)] == list(range(300))
+
+
+def test_a_port_in_use_is_an_error_not_another_port(own_member: Member) -> None:
+    second = Member(port=own_member.port)
+    with pytest.raises(MemberError, match=r"[Pp]ort"):
+        second.start()
+    second.close()
+
+
+def test_without_the_jar_the_error_is_one_line_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    member = Member()
+    with pytest.raises(MemberError, match=r"^hazelcast-local: Hazelcast's jar is missing .*run: make setup$"):
+        member.start()
+    member.close()

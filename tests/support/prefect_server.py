@@ -1,0 +1,184 @@
+"""A real Prefect server for tests: one a session, shared; a test may also have one of its own to stop and start.
+
+Loopback only, SQLite in a temporary folder, telemetry off. Its loops are faster than shipped, so that tests wait less;
+what it decides is the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from support.hazelcast_member import free_port
+
+START_S = 240.0  # ten seconds on an idle machine
+
+T = TypeVar("T")
+
+
+class PrefectServer:
+    """One server on 127.0.0.1. Port and database stay the same when it is stopped and started again."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._home = tempfile.TemporaryDirectory(prefix="prefect-server-")
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the server
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def api_url(self) -> str:
+        """What PREFECT_API_URL is set to."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def start(self) -> PrefectServer:
+        """Start it and wait until it answers."""
+        environment = {
+            **_without_prefect(os.environ),
+            "PREFECT_HOME": self._home.name,
+            "PREFECT_SERVER_API_HOST": "127.0.0.1",
+            "PREFECT_SERVER_API_PORT": str(self.port),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_UI_ENABLED": "false",
+            "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+            "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
+            "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
+            "DO_NOT_TRACK": "1",
+        }
+        self._process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "prefect", "server", "start"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,  # Ctrl-C is for pytest, which then stops the server
+        )
+        eventually(self._answers, START_S, "the Prefect server does not answer")
+        return self
+
+    def stop(self) -> None:
+        """End it at once; what it had committed stays."""
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """Stop it and remove its database."""
+        self.stop()
+        self._home.cleanup()
+
+    def _answers(self) -> bool:
+        if self._process and self._process.poll() is not None:
+            self._log.seek(0)
+            raise RuntimeError("the Prefect server ended: " + self._log.read().decode(errors="replace")[-2000:])
+        return answers(self.api_url)
+
+
+def answers(api_url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        with urllib.request.urlopen(f"{api_url}/health", timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+class Webhook:
+    """A real HTTP server that keeps what is sent to it. `status` is what it answers with, `delay_s` when."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.delay_s = 0.0
+        self.received: list[str] = []
+        webhook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+                webhook.released.wait(webhook.delay_s)
+                webhook.received.append(body)
+                self.send_response(webhook.status)
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.released = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:PORT`."""
+        return f"127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """Stop listening, and let go of requests that are being held up."""
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def eventually(condition: Callable[[], T], deadline_s: float, complaint: str) -> T:
+    """What `condition` gives once it is true.
+
+    Raises:
+        AssertionError: it was not true within `deadline_s`.
+    """
+    end = time.monotonic() + deadline_s
+    while not (value := condition()):
+        assert time.monotonic() < end, f"{complaint} (after {deadline_s:g} s)"
+        time.sleep(0.1)
+    return value
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[PrefectServer]:
+    """A running server, shared by the whole session."""
+    server = PrefectServer()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def prefect(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
+    """The shared server, with this process's Prefect client pointed to it."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_server.api_url}):
+        yield prefect_server
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    """A real HTTP server to send alerts to."""
+    server = Webhook()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def client_environment(api_url: str | None, home: Path) -> dict[str, str]:
+    """The environment of a process that talks to a server, and keeps what it must in `home`."""
+    server = {"PREFECT_API_URL": api_url} if api_url else {}
+    return {**_without_prefect(os.environ), **server, "PREFECT_HOME": str(home)}
+
+
+def _without_prefect(environment: os._Environ[str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("PREFECT_")}

@@ -1,0 +1,73 @@
+"""What the publisher does before it has a cluster; all else is tested against a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+
+from bridge.arrow import stream
+from bridge.cluster.connection import FOREIGN, Cluster, ClusterError
+from bridge.cluster.publisher import Publisher, _provenance
+from bridge.config import Hazelcast
+from bridge.model.order import ScanFile
+from bridge.model.provenance import Provenance
+
+FILE = ScanFile(1774339200123456789, "2026-03-24/a.arrow", 100, 1774339200123456790)
+PROVENANCE = Provenance(FILE.path, FILE.mtime_ns, FILE.size, 1, 1774339200125000000, "bridge-1")
+
+
+@pytest.fixture
+def publisher() -> Publisher:
+    return Publisher(Cluster(Hazelcast(), "test"), "latest_eigen_scan", "bridge-1", 5.0)
+
+
+def scan() -> bytes:
+    sink = pa.BufferOutputStream()
+    batch = pa.record_batch({"value": [1.0, 2.0]})
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def never(_provenance: Provenance) -> stream.Value:
+    raise AssertionError("encoded for a map that nobody asked")
+
+
+def test_at_first_what_the_map_holds_is_unknown(publisher: Publisher) -> None:
+    assert not publisher.known
+    assert publisher.held is None
+
+
+@pytest.mark.parametrize(
+    "act", [lambda publisher: publisher.refresh(), lambda publisher: publisher.publish(FILE, never)]
+)
+def test_without_a_connection_nothing_is_encoded_and_nothing_becomes_known(
+    publisher: Publisher, act: Callable[[Publisher], object]
+) -> None:
+    with pytest.raises(ClusterError, match="not connected"):
+        asyncio.run(act(publisher))  # type: ignore[arg-type]
+    assert not publisher.known
+
+
+def test_a_value_tells_where_it_came_from() -> None:
+    assert _provenance(stream.to_stream(scan(), PROVENANCE.to_metadata(), 1024**2).data) == PROVENANCE
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(None, id="nothing"),
+        pytest.param(FOREIGN, id="what cannot be read here"),
+        pytest.param("text", id="a string"),
+        pytest.param(scan(), id="bytes, which were a pickle"),
+        pytest.param(bytearray(), id="empty"),
+        pytest.param(bytearray(b"garbage"), id="garbage"),
+        pytest.param(bytearray(b"\xff" * 1000), id="hostile"),
+        pytest.param(bytearray(scan()), id="a scan that no bridge wrote"),
+    ],
+)
+def test_what_no_bridge_wrote_has_no_place_in_the_order(value: object) -> None:
+    assert _provenance(value) is None

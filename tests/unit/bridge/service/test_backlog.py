@@ -1,0 +1,364 @@
+"""The backlog: newest first, misdated last, bounded, and nothing is lost in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bridge.model.order import Held, ScanFile, is_future, supersedes
+from bridge.service import backlog as module
+from bridge.service.backlog import FIRST_RETRY_S, LAST_RETRY_S, MOST_WAITING, Backlog, Waiting
+
+S = 1_000_000_000
+NOW = 1_774_339_200 * S
+MAX_FUTURE_S = 5.0
+SETTLE_S = 2.0
+
+
+def scan(mtime_ns: int = NOW, path: str = "2026-03-24/a.arrow", size: int = 100, landed_ns: int = NOW) -> ScanFile:
+    return ScanFile(mtime_ns, path, size, landed_ns)
+
+
+def numbered(number: int) -> ScanFile:
+    return scan(NOW - S + number, f"2026-03-24/{number:05}.arrow")
+
+
+MISDATED = scan(NOW + 3600 * S, "2026-03-24/misdated.arrow")
+
+
+@pytest.fixture
+def backlog() -> Backlog:
+    return Backlog(MAX_FUTURE_S, SETTLE_S)
+
+
+def order_of(backlog: Backlog, now_s: float = 0.0) -> list[ScanFile]:
+    """Everything due, as it comes."""
+    files = []
+    while waiting := backlog.next(now_s, NOW):
+        files.append(waiting.file)
+        backlog.drop(waiting.file)
+    return files
+
+
+def taken(backlog: Backlog, now_s: float = 0.0) -> Waiting:
+    waiting = backlog.next(now_s, NOW)
+    assert waiting is not None
+    return waiting
+
+
+def test_the_newest_comes_first(backlog: Backlog) -> None:
+    for number in (2, 0, 3, 1):
+        backlog.offer(numbered(number), 0, NOW)
+    assert order_of(backlog) == [numbered(3), numbered(2), numbered(1), numbered(0)]
+    assert len(backlog) == 0
+
+
+def test_scans_dated_in_the_future_come_last(backlog: Backlog) -> None:
+    for file in (MISDATED, numbered(1), numbered(2)):
+        backlog.offer(file, 0, NOW)
+    assert order_of(backlog) == [numbered(2), numbered(1), MISDATED]
+
+
+def test_an_empty_backlog_has_nothing_and_waits_for_nothing(backlog: Backlog) -> None:
+    assert backlog.next(0, NOW) is None
+    assert backlog.due_in_s(0) is None
+    assert backlog.newest is None
+
+
+def test_a_file_offered_twice_waits_once(backlog: Backlog) -> None:
+    for _ in range(3):
+        backlog.offer(scan(), 0, NOW)
+    assert order_of(backlog) == [scan()]
+
+
+def test_a_file_that_changed_waits_once_as_it_is_now(backlog: Backlog) -> None:
+    backlog.offer(scan(size=100), 0, NOW)
+    backlog.offer(scan(size=200), 0, NOW)
+    assert order_of(backlog) == [scan(size=200)]
+
+
+def test_a_delayed_file_comes_when_its_time_has_come_and_others_before(backlog: Backlog) -> None:
+    backlog.offer(numbered(2), 10.0, NOW, delay_s=0.05)
+    backlog.offer(numbered(1), 10.0, NOW)
+    assert taken(backlog, 10.0).file == numbered(1)
+    backlog.drop(numbered(1))
+    assert backlog.next(10.0, NOW) is None
+    assert backlog.due_in_s(10.0) == pytest.approx(0.05)
+    assert backlog.due_in_s(20.0) == 0.0
+    assert taken(backlog, 10.06).file == numbered(2)
+
+
+def test_a_second_hint_brings_a_delayed_file_forward_but_never_back(backlog: Backlog) -> None:
+    backlog.offer(scan(), 0, NOW, delay_s=0.05)
+    backlog.offer(scan(), 0, NOW)
+    backlog.offer(scan(), 0, NOW, delay_s=0.05)
+    assert taken(backlog, 0.0).file == scan()
+
+
+def test_a_file_that_does_not_validate_is_tried_again_with_backoff(backlog: Backlog) -> None:
+    backlog.offer(scan(), 0, NOW)
+    now_s = 0.0
+    waits_s = []
+    while backlog.retry_later(taken(backlog, now_s), now_s):
+        wait_s = backlog.due_in_s(now_s)
+        assert wait_s is not None
+        waits_s.append(wait_s)
+        now_s += wait_s
+    assert waits_s[:3] == pytest.approx([FIRST_RETRY_S, 2 * FIRST_RETRY_S, 4 * FIRST_RETRY_S])
+    assert waits_s[-1] == pytest.approx(LAST_RETRY_S)
+    assert SETTLE_S <= now_s <= SETTLE_S + LAST_RETRY_S
+
+
+def test_a_file_that_keeps_changing_gets_its_time_anew(backlog: Backlog) -> None:
+    for second in range(60):
+        backlog.offer(scan(size=second), second, NOW)
+        assert backlog.retry_later(taken(backlog, second), second)
+    assert backlog.retry_later(taken(backlog, 60), 59 + SETTLE_S - 0.001)
+    assert not backlog.retry_later(taken(backlog, 70), 59 + SETTLE_S)
+
+
+def test_the_backoff_goes_on_where_it_was_when_a_file_changes(backlog: Backlog) -> None:
+    backlog.offer(scan(size=1), 0, NOW)
+    backlog.retry_later(taken(backlog), 0)
+    backlog.offer(scan(size=2), 0, NOW)
+    assert taken(backlog).tries == 1
+
+
+def test_a_file_that_has_long_been_quiet_is_bad_at_the_first_try(backlog: Backlog) -> None:
+    backlog.offer(scan(landed_ns=NOW - 3600 * S), 0, NOW)
+    assert not backlog.retry_later(taken(backlog), 0)
+
+
+def test_a_file_that_just_landed_with_an_old_date_gets_time(backlog: Backlog) -> None:
+    backlog.offer(scan(mtime_ns=NOW - 3600 * S, landed_ns=NOW), 0, NOW)
+    assert backlog.retry_later(taken(backlog), 0)
+
+
+def test_a_settled_file_is_not_taken_in_again_until_it_changes(backlog: Backlog) -> None:
+    backlog.offer(scan(), 0, NOW)
+    backlog.settle(scan())
+    assert len(backlog) == 0
+    backlog.offer(scan(), 0, NOW)
+    assert len(backlog) == 0
+    backlog.offer(scan(landed_ns=NOW + 1), 0, NOW)
+    assert order_of(backlog) == [scan(landed_ns=NOW + 1)]
+
+
+@pytest.mark.parametrize("end", ["drop", "settle"])
+def test_what_becomes_of_a_file_does_not_touch_its_newer_version(backlog: Backlog, end: str) -> None:
+    """A file may be rewritten while its former version is on its way to the map."""
+    backlog.offer(scan(size=1), 0, NOW)
+    in_hand = taken(backlog).file
+    backlog.offer(scan(size=2), 0, NOW)
+    getattr(backlog, end)(in_hand)
+    assert order_of(backlog) == [scan(size=2)]
+
+
+def test_only_so_many_settled_files_are_remembered(backlog: Backlog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_SETTLED", 3)
+    for number in range(5):
+        backlog.settle(numbered(number))
+    for number in range(5):
+        backlog.offer(numbered(number), 0, NOW)
+    assert order_of(backlog) == [numbered(1), numbered(0)]
+
+
+def test_the_newest_seen_is_remembered_after_it_is_done_with(backlog: Backlog) -> None:
+    backlog.offer(numbered(2), 0, NOW)
+    backlog.drop(numbered(2))
+    backlog.offer(numbered(1), 0, NOW)
+    backlog.offer(MISDATED, 0, NOW)
+    assert backlog.newest == numbered(2)
+
+
+def test_beyond_the_room_the_oldest_are_given_up_and_counted(backlog: Backlog) -> None:
+    offered = 3 * MOST_WAITING
+    given_up = 0
+    for number in range(offered):
+        given_up += backlog.offer(numbered(number), 0, NOW)
+        assert len(backlog) <= MOST_WAITING
+    assert len(backlog) == offered - given_up >= MOST_WAITING // 2
+    assert sorted(order_of(backlog)) == [numbered(number) for number in range(given_up, offered)]
+
+
+def test_a_flood_of_misdated_scans_does_not_crowd_out_those_with_a_possible_date(backlog: Backlog) -> None:
+    for number in range(MOST_WAITING):
+        backlog.offer(scan(NOW + 3600 * S + number, f"2026-03-24/misdated{number}.arrow"), 0, NOW)
+    backlog.offer(numbered(1), 0, NOW)
+    assert taken(backlog).file == numbered(1)
+
+
+def test_what_a_publish_overtook_is_dropped_and_named(backlog: Backlog) -> None:
+    for number in range(5):
+        backlog.offer(numbered(number), 0, NOW)
+    overtaken = backlog.drop_overtaken(Held(numbered(3).key, NOW), NOW)
+    assert sorted(overtaken) == [numbered(0), numbered(1), numbered(2), numbered(3)]
+    assert order_of(backlog) == [numbered(4)]
+
+
+def test_a_file_that_did_not_validate_is_owed_a_verdict_even_when_overtaken(backlog: Backlog) -> None:
+    backlog.offer(numbered(1), 0, NOW)
+    backlog.retry_later(taken(backlog), 0)
+    assert backlog.drop_overtaken(Held(numbered(2).key, NOW), NOW) == []
+    assert order_of(backlog, 1) == [numbered(1)]
+
+
+paths = st.sampled_from([f"2026-03-24/{letter}.arrow" for letter in "abcdefgh"])
+ages_s = st.integers(-20, 20)  # negative: dated ahead, below -MAX_FUTURE_S in the future
+
+
+class NothingIsLost(RuleBasedStateMachine):
+    """A bridge at work: files come, change, are published, fail, are given up.
+
+    Each version of a file that was ever taken in must end exactly once: published, skipped, settled, or replaced by
+    a newer version of the same file. `ends` is that account, kept by the rules as the pipeline keeps it.
+    """
+
+    ROOM = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room, module.MOST_WAITING = module.MOST_WAITING, self.ROOM
+        self.backlog = Backlog(MAX_FUTURE_S, SETTLE_S)
+        self.now_s = 1000.0
+        self.on_disk: dict[str, ScanFile] = {}
+        self.waiting: dict[str, ScanFile] = {}
+        self.settled: dict[str, ScanFile] = {}
+        self.ends: Counter[ScanFile] = Counter()
+        self.taken_in: set[ScanFile] = set()
+        self.in_map: list[tuple[ScanFile, Held]] = []
+
+    def teardown(self) -> None:
+        """When the producer stops, everything gets its end in bounded time."""
+        for _ in range(1000):
+            due_in_s = self.backlog.due_in_s(self.now_s)
+            if due_in_s is None:
+                break
+            self.now_s += due_in_s
+            if not self.backlog.retry_later(self.next_due(), self.now_s):
+                self.settle(self.next_due().file)
+        module.MOST_WAITING = self.room
+        assert len(self.backlog) == 0
+        assert set(self.ends) == self.taken_in
+        assert set(self.ends.values()) <= {1}
+
+    @property
+    def now_ns(self) -> int:
+        return NOW + int(self.now_s * S)
+
+    @property
+    def held(self) -> Held | None:
+        return self.in_map[-1][1] if self.in_map else None
+
+    def next_due(self) -> Waiting:
+        waiting = self.backlog.next(self.now_s, self.now_ns)
+        assert waiting is not None
+        return waiting
+
+    def rank(self, file: ScanFile) -> tuple[bool, ScanFile]:
+        return not is_future(file.mtime_ns, self.now_ns, MAX_FUTURE_S), file
+
+    def end(self, file: ScanFile) -> None:
+        self.ends[file] += 1
+        if self.waiting.get(file.path) == file:
+            del self.waiting[file.path]
+
+    def settle(self, file: ScanFile) -> None:
+        self.backlog.settle(file)
+        self.settled[file.path] = file
+        self.end(file)
+
+    def offer(self, file: ScanFile, delay_s: float = 0.0) -> None:
+        before = dict(self.waiting)
+        given_up = self.backlog.offer(file, self.now_s, self.now_ns, delay_s=delay_s)
+        if self.settled.get(file.path) == file:
+            assert given_up == 0
+            return
+        former = before.get(file.path)
+        if former != file:
+            if former:
+                self.end(former)
+            self.taken_in.add(file)
+            self.waiting[file.path] = file
+        for lost in sorted(self.waiting.values(), key=self.rank)[:given_up]:
+            self.end(lost)
+
+    @rule(path=paths, age_s=ages_s, size=st.integers(0, 3), delay_s=st.sampled_from([0.0, 0.05]))
+    def write(self, path: str, age_s: int, size: int, delay_s: float) -> None:
+        """A file is written, or rewritten: its inode changes now, whatever date it bears."""
+        self.now_s += 0.001
+        self.on_disk[path] = ScanFile(self.now_ns - age_s * S, path, size, self.now_ns)
+        self.offer(self.on_disk[path], delay_s)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def see_again(self, data: st.DataObject) -> None:
+        """A rescan finds a file that is still waiting."""
+        self.offer(data.draw(st.sampled_from(sorted(self.waiting.values()))))
+
+    @precondition(lambda self: self.settled)
+    @rule(data=st.data())
+    def see_settled_again(self, data: st.DataObject) -> None:
+        self.offer(data.draw(st.sampled_from(sorted(self.settled.values()))))
+
+    @rule(seconds=st.sampled_from([0.01, 0.1, 1.0, 3.0]))
+    def wait(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    @rule(rewritten=st.booleans())
+    def publish_the_next(self, rewritten: bool) -> None:
+        """Also with the file rewritten while its former version is on its way."""
+        waiting = self.backlog.next(self.now_s, self.now_ns)
+        if waiting is None:
+            return
+        file = waiting.file
+        if rewritten:
+            self.write(file.path, 0, 9, 0.0)
+            assert self.ends[file] == 1
+        if not supersedes(file, self.held, self.now_ns, MAX_FUTURE_S):
+            self.backlog.drop(file)
+        else:
+            held = Held(file.key, self.now_ns)
+            self.in_map.append((file, held))
+            self.backlog.drop(file)
+            for overtaken in self.backlog.drop_overtaken(held, self.now_ns):
+                self.end(overtaken)
+        if not rewritten:
+            self.end(file)
+
+    @rule()
+    def fail_the_next(self) -> None:
+        waiting = self.backlog.next(self.now_s, self.now_ns)
+        if waiting is not None and not self.backlog.retry_later(waiting, self.now_s):
+            self.settle(waiting.file)
+
+    @invariant()
+    def what_waits_is_what_should(self) -> None:
+        assert len(self.backlog) == len(self.waiting)
+        assert self.taken_in == set(self.ends) | set(self.waiting.values())
+        assert not set(self.ends) & set(self.waiting.values())
+
+    @invariant()
+    def it_is_bounded(self) -> None:
+        assert len(self.backlog) <= self.ROOM
+
+    @invariant()
+    def the_best_that_is_due_is_next(self) -> None:
+        """Once everything is due, next is the newest with a possible date."""
+        waiting = self.backlog.next(self.now_s + 3600, self.now_ns)
+        best = max(self.waiting.values(), key=self.rank, default=None)
+        assert (waiting and waiting.file) == best
+
+    @invariant()
+    def the_next_has_its_time_come(self) -> None:
+        waiting = self.backlog.next(self.now_s, self.now_ns)
+        due_in_s = self.backlog.due_in_s(self.now_s)
+        assert (waiting is not None) == (due_in_s == 0)
+
+
+TestNothingIsLost = NothingIsLost.TestCase
+TestNothingIsLost.settings = settings(max_examples=60, stateful_step_count=40)
