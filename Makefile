@@ -53,11 +53,12 @@ test-unit: setup ## run the tests that need neither services nor root
 	@$(PYTHON) -m pytest tests/unit -m "not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
 
 .PHONY: check
-check: setup ## lint, format and types: ruff and mypy --strict
+check: setup ## lint, format, types and imports: ruff, mypy --strict, import-linter
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy --strict
 	@$(PYTHON) -m mypy --strict scripts/demo
+	@.venv/bin/lint-imports --no-cache
 
 .PHONY: docs
 docs: setup ## write docs/configuration.md anew, after a change of the configuration's models

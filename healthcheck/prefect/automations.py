@@ -17,7 +17,7 @@ from prefect.events.schemas.automations import AutomationCore
 
 from healthcheck.config.settings import HealthConfig
 from healthcheck.prefect.blocks import load_block
-from healthcheck.present.prefect_run import ALERT_LABEL, EVENT_PREFIX
+from healthcheck.prefect.run_view import ALERT_LABEL, EVENT_PREFIX
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,8 @@ from bridge.config import DEFAULT_CONFIG_PATH, ConfigError
 from healthcheck.check import AlreadyRunning, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.model.report import Report
-from healthcheck.prefect import late_runs
+from healthcheck.prefect import late_runs, run_view
 from healthcheck.prefect.blocks import BlockNotifier
-from healthcheck.present import prefect_run
 
 FLOW_NAME = "scan-bridge-health-check"
 ARTIFACT_KEY = "scan-bridge-health"
@@ -42,32 +41,32 @@ def health_check() -> State[None]:
     except ConfigError as error:
         return Failed(name="Misconfigured", message=str(error))
     if late_runs.is_overtaken(flow_run.scheduled_start_time, last_completed(config), datetime.now(UTC)):
-        state = prefect_run.skipped("a check has completed since this run was due")
+        state = run_view.skipped("a check has completed since this run was due")
     else:
         try:
             report = run_check(config, BlockNotifier(config.health), by="prefect")
-            state = prefect_run.final_state(report)
+            state = run_view.final_state(report)
             _show(report, config)
         except AlreadyRunning:
-            state = prefect_run.skipped("another check was under way")
+            state = run_view.skipped("another check was under way")
     _clear_late_runs(config)
     return state
 
 
 def _show(report: Report, config: HealthConfig) -> None:
     log = get_run_logger()
-    for level, line in prefect_run.log_lines(report):
+    for level, line in run_view.log_lines(report):
         log.log(level, "%s", line)
     instance = config.status.instance
-    for event in prefect_run.events(report):
+    for event in run_view.events(report):
         resource = {
-            "prefect.resource.id": f"{prefect_run.EVENT_PREFIX}{instance}",
+            "prefect.resource.id": f"{run_view.EVENT_PREFIX}{instance}",
             "prefect.resource.name": f"scan bridge on {instance}",
             **event.labels,
         }
-        emit_event(prefect_run.EVENT_PREFIX + event.name, resource=resource, payload=event.payload)
+        emit_event(run_view.EVENT_PREFIX + event.name, resource=resource, payload=event.payload)
     try:
-        create_table_artifact(prefect_run.table(report), ARTIFACT_KEY, prefect_run.summary(report))
+        create_table_artifact(run_view.table(report), ARTIFACT_KEY, run_view.summary(report))
     except Exception as error:  # noqa: BLE001  # a verdict without its table is better than no verdict
         log.warning("no table: %s: %s", type(error).__name__, error)
 

@@ -21,7 +21,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Crashed
 
-from healthcheck.present.prefect_run import skipped
+from healthcheck.prefect.run_view import skipped
 
 ABANDONED_AFTER = timedelta(minutes=10)  # the flow's own deadline is two minutes
 

@@ -19,7 +19,7 @@ from bridge.config import Source
 from healthcheck.config.settings import Health, HealthConfig, Recipients
 from healthcheck.prefect import automations
 from healthcheck.prefect.blocks import load_block
-from healthcheck.present.prefect_run import ALERT_LABEL
+from healthcheck.prefect.run_view import ALERT_LABEL
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
 

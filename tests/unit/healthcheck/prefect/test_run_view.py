@@ -14,7 +14,7 @@ from healthcheck.model.alert import Change, Delivery, Message
 from healthcheck.model.finding import Cause, Finding, Number, Severity
 from healthcheck.model.observation import JournalBatch, JournalLine, Unknown
 from healthcheck.model.report import ActionTaken, MuteShown, OpenAlert, Report
-from healthcheck.present import prefect_run
+from healthcheck.prefect import run_view
 
 StateType = pytest.importorskip("prefect.client.schemas.objects").StateType
 
@@ -42,11 +42,11 @@ def delivery(error: str | None) -> Delivery:
 
 
 def log(shown: Report) -> list[tuple[int, str]]:
-    return list(prefect_run.log_lines(shown))
+    return list(run_view.log_lines(shown))
 
 
-def events(shown: Report) -> dict[str, prefect_run.Event]:
-    found = list(prefect_run.events(shown))
+def events(shown: Report) -> dict[str, run_view.Event]:
+    found = list(run_view.events(shown))
     assert found[-1].name == "checked", "who waits for `checked` may read the others then"
     return {event.name: event for event in found}
 
@@ -62,16 +62,14 @@ def events(shown: Report) -> dict[str, prefect_run.Event]:
     ],
 )
 def test_the_final_state_is_the_verdict(findings: list[Finding], type_: Any, name: str) -> None:
-    state = prefect_run.final_state(report(*findings))
+    state = run_view.final_state(report(*findings))
     assert (state.type, state.name) == (type_, name)
 
 
 def test_the_states_message_has_what_is_wrong_and_what_was_done() -> None:
     mute = MuteShown(NOW + timedelta(minutes=30), "new switch", "alice")
     done = ActionTaken("stale_data", "restart_bridge", "restarted, and it publishes again", helped=True)
-    message = prefect_run.final_state(
-        report(STALE, FINE, mute=mute, actions=(done,), notes=("only from afar",))
-    ).message
+    message = run_view.final_state(report(STALE, FINE, mute=mute, actions=(done,), notes=("only from afar",))).message
     assert message is not None
     assert message.splitlines() == [
         "stale_data (bridge stuck): the scan is 65 s old",
@@ -82,7 +80,7 @@ def test_the_states_message_has_what_is_wrong_and_what_was_done() -> None:
 
 
 def test_the_table_has_a_row_for_every_rule() -> None:
-    stale, fine = prefect_run.table(report(STALE, FINE))
+    stale, fine = run_view.table(report(STALE, FINE))
     assert stale == {
         "rule": "stale_data",
         "verdict": "critical",
