@@ -8,7 +8,7 @@ _BUCKETS = 4096
 _BYTES = 8
 
 
-class Hashes:
+class CompactSet:
     """Holds `hash()` values. Packed end to end in buckets that their lowest bits choose, and searched there."""
 
     def __init__(self, values: Iterable[int] = ()) -> None:

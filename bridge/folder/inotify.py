@@ -1,6 +1,6 @@
 """Hints that something happened in the folder: inotify, through watchdog's `InotifyFD`.
 
-Events are hints only; `source.Source` tells what is there. Sits on `InotifyFD` (one inotify instance, one watch a
+Events are hints only; `listing.ScanRoot` tells what is there. Sits on `InotifyFD` (one inotify instance, one watch a
 folder) rather than on watchdog's Observer, for two reasons: an Observer watches recursively by walking the whole
 archive, and hands each event through three threads, while here the event loop reads the events itself.
 """
@@ -83,7 +83,7 @@ class Hints:
 
     file: Callable[[str, float], None]  # (path relative to ROOT, seconds to wait before it is worth a look)
     touched: Callable[[str], None]  # (path relative to ROOT) mode, owner or times changed
-    look: Callable[[str], None]  # (reason) look at the folder at once
+    list_again: Callable[[str], None]  # (reason) list ROOT at once
     day: Callable[[str], None]  # (name) a day folder appeared
     overflow: Callable[[], None]  # events were lost
 
@@ -115,7 +115,7 @@ class Watcher:
         return int(struct.unpack("i", fcntl.ioctl(self.fileno(), termios.FIONREAD, b"\0\0\0\0"))[0])
 
     def arm(self, folders: Iterable[Folder]) -> bool:
-        """Watch these folders and no others; whether any is new, so that it must be looked at once more.
+        """Watch these folders and no others; whether any is new, so that it must be listed once more.
 
         Raises OSError when the kernel's limit of watches is reached.
         """
@@ -131,7 +131,7 @@ class Watcher:
             try:
                 descriptor = self._inotify.add_callback(path, ROOT_MASK if not folder[0] else DAY_MASK, watch, watch.id)
             except (FileNotFoundError, NotADirectoryError):
-                continue  # gone again; the next look will tell
+                continue  # gone again; the next listing will tell
             if descriptor == -1:  # no permission, about which InotifyFD keeps silent
                 self._inotify.remove_callbacks([(descriptor, watch.id)])
                 continue
@@ -146,7 +146,7 @@ class Watcher:
 
     def _lost(self, folder: Folder) -> None:
         self._watches.pop(folder, None)
-        self._hints.look(f"watch on {folder[0] or self._root} ended")
+        self._hints.list_again(f"watch on {folder[0] or self._root} ended")
 
 
 class _Watch:
@@ -161,7 +161,7 @@ class _Watch:
     def on_event(self, event: InotifyEvent) -> None:
         name = os.fsdecode(event.name)
         if event.mask & (_GONE | InotifyConstants.IN_UNMOUNT):
-            self._hints.look(f"{self._day or 'ROOT'} was moved, deleted or unmounted")
+            self._hints.list_again(f"{self._day or 'ROOT'} was moved, deleted or unmounted")
         elif not self._day:
             if is_day_name(name):
                 self._hints.day(name)

@@ -1,6 +1,6 @@
-"""Looking at the folder: which day folders there are, and which scan files in the newest ones are new to us.
+"""Listing ROOT: which day folders there are, and which scan files in the newest ones are new to us.
 
-Looking never opens a scan and never follows a symbolic link below ROOT. Its cost depends on the newest day
+Listing never opens a scan and never follows a symbolic link below ROOT. Its cost depends on the newest day
 folders only, not on the archive, and a folder whose modification time stands still is not listed again.
 """
 
@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
-from bridge.folder.compact_set import Hashes
+from bridge.folder.compact_set import CompactSet
 from bridge.model.order import OrderKey, ScanFile
 from bridge.model.status import SourceState
 
@@ -25,30 +26,32 @@ SCAN_SUFFIX = ".arrow"
 
 # A folder that changed so recently may change again within the same tick of its modification time.
 RACY_NS = 2_000_000_000
-# Files kept of one look; with more, the bridge is so far behind that the older ones would be overtaken anyway.
+# Files kept of one listing; with more, the bridge is so far behind that the older ones would be overtaken anyway.
 MOST_FILES = 1000
 # What is dated further ahead than any clock differs must not crowd out the others.
 POSSIBLE_NS = 86_400 * 1_000_000_000
 # A slow disk is no hang as long as entries keep coming.
 PROGRESS_EVERY = 100
 # Day folders out of the ordinary (late, or dated ahead) that are remembered because something happened there.
-MOST_TOUCHED = 4
+MOST_INCLUDED = 4
 
 
-class Folder(tuple[str, int, int]):
-    """A folder and its identity: (name, device, inode). Recreated or mounted over, it is another folder."""
+class Folder(NamedTuple):
+    """A folder and its identity. Recreated or mounted over, it is another folder."""
 
-    __slots__ = ()
+    name: str  # "" is ROOT itself
+    device: int
+    inode: int
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look at ROOT found."""
+class Listing:
+    """What one listing of ROOT found."""
 
     state: SourceState
     reason: str = ""
-    folders: tuple[Folder, ...] = ()  # ROOT itself (name "") and the day folders looked at
-    files: tuple[ScanFile, ...] = ()  # new or changed since earlier looks, newest first
+    folders: tuple[Folder, ...] = ()  # ROOT itself and the day folders listed
+    files: tuple[ScanFile, ...] = ()  # new or changed since earlier listings, newest first
     left_out: int = 0  # as new as these, but beyond MOST_FILES
 
 
@@ -58,11 +61,11 @@ class _Listed:
     mtime_ns: int
     # Hashes of (name, inode): renamed over, a name is another file. Much less memory than the names; that two are equal
     # by chance is out of the question (64 bits).
-    known: Hashes = field(default_factory=Hashes)
+    known: CompactSet = field(default_factory=CompactSet)
 
 
 class _Newest:
-    """The newest files of a look, MOST_FILES at most: a folder may hold more than memory should."""
+    """The newest files of a listing, MOST_FILES at most: a folder may hold more than memory should."""
 
     def __init__(self, possible_ns: int) -> None:
         self._possible_ns = possible_ns
@@ -109,27 +112,27 @@ def stat_scan(root: Path, path: str) -> ScanFile:
     return ScanFile(info.st_mtime_ns, path, info.st_size, info.st_ctime_ns)
 
 
-class Source:
+class ScanRoot:
     """ROOT, and what is already known of it."""
 
     def __init__(self, root: Path, scan_days: int, progress: Callable[[], None]) -> None:
-        """`scan_days` is how many of the newest day folders are looked at; `progress` is called now and then."""
+        """`scan_days` is how many of the newest day folders are listed; `progress` is called now and then."""
         self.root = root
         self._progress = progress
         self._scan_days = scan_days
         self._listed: dict[str, _Listed] = {}
-        self._touched: dict[str, None] = {}
+        self._included: dict[str, None] = {}
         self._found_back: str | None = None  # the older day folder that held the newest scan at the first start
 
-    def touch(self, day: str) -> None:
-        """Look into this day folder too, however old its name is: something happened there."""
-        self._touched.pop(day, None)
-        self._touched[day] = None
-        while len(self._touched) > MOST_TOUCHED:
-            self._touched.pop(next(iter(self._touched)))
+    def include(self, day: str) -> None:
+        """List this day folder too, however old its name is: something happened there."""
+        self._included.pop(day, None)
+        self._included[day] = None
+        while len(self._included) > MOST_INCLUDED:
+            self._included.pop(next(iter(self._included)))
 
-    def look(self, newer_than: OrderKey | None, *, forget: bool = False) -> Look:
-        """Find scan files that earlier looks did not, newer than `newer_than`.
+    def list_newest(self, newer_than: OrderKey | None, *, forget: bool = False) -> Listing:
+        """Find scan files that earlier listings did not, newer than `newer_than`.
 
         With `forget` every file counts as new. Never raises: a ROOT that cannot be read is an answer.
         """
@@ -139,20 +142,20 @@ class Source:
             info = os.stat(self.root)
             names = [entry.name for entry in os.scandir(self.root) if is_day_name(entry.name)]
         except FileNotFoundError:
-            return Look("missing", f"{self.root} does not exist")
+            return Listing("missing", f"{self.root} does not exist")
         except OSError as error:
-            return Look("unreadable", f"{self.root}: {error.strerror}")
+            return Listing("unreadable", f"{self.root}: {error.strerror}")
         if not names:
-            return Look("empty", f"{self.root} has no day folder", (Folder(("", info.st_dev, info.st_ino)),))
-        return self._look_into(names, info, newer_than)
+            return Listing("empty", f"{self.root} has no day folder", (Folder("", info.st_dev, info.st_ino),))
+        return self._list_days(names, info, newer_than)
 
-    def _look_into(self, names: list[str], root: os.stat_result, newer_than: OrderKey | None) -> Look:
+    def _list_days(self, names: list[str], root: os.stat_result, newer_than: OrderKey | None) -> Listing:
         today, possible_ns = time.gmtime(), time.time_ns() + POSSIBLE_NS
         days = newest_days(names, date(today.tm_year, today.tm_mon, today.tm_mday), self._scan_days)
-        # One copy: `touch` is called from the event loop while a look runs in a thread.
-        extra = dict.fromkeys((*self._touched, self._found_back))
+        # One copy: `include` is called from the event loop while a listing runs in a thread.
+        extra = dict.fromkeys((*self._included, self._found_back))
         days += [day for day in extra if day is not None and day in names and day not in days]
-        folders = [Folder(("", root.st_dev, root.st_ino))]
+        folders = [Folder("", root.st_dev, root.st_ino)]
         found = _Newest(possible_ns)
         problem = ""
         older = sorted(set(names) - set(days), reverse=True) if newer_than is None else []
@@ -167,14 +170,14 @@ class Source:
                 continue
             fresh = found.count > before
             if day in older and fresh:
-                self._found_back = day  # stays in sight, or its scans would be found at each look
+                self._found_back = day  # stays in sight, or its scans would be found at each listing
             if day in days or fresh:
-                folders.append(Folder((day, *identity)))
+                folders.append(Folder(day, *identity))
         for gone in self._listed.keys() - {*days, self._found_back}:
             del self._listed[gone]
         files = found.files()
         state: SourceState = "unreadable" if problem and len(folders) == 1 else "ok"
-        return Look(state, problem, tuple(folders), files, found.count - len(files))
+        return Listing(state, problem, tuple(folders), files, found.count - len(files))
 
     def _list(self, day: str, newer_than: OrderKey | None, found: _Newest) -> tuple[int, int]:
         """Offer the day folder's new files to `found`; the folder's identity. Raises OSError."""
@@ -209,11 +212,11 @@ class Source:
             file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
             if newer_than is None or file.key > newer_than:
                 found.offer(file)
-        # Only now: what a failed look found is found again. And not all anew each time, but only if some are gone:
+        # Only now: what a failed listing found is found again. And not all anew each time, but only if some are gone:
         # whatever takes their place is another file.
         if still_there < len(listed.known):
             there = map(_identity, self._scans(folder))
-            listed.known = Hashes(identity for identity in there if identity in listed.known)
+            listed.known = CompactSet(identity for identity in there if identity in listed.known)
         listed.known.update(fresh)
 
     def _scans(self, folder: str) -> Iterator[os.DirEntry[str]]:

@@ -18,7 +18,7 @@ from bridge import __version__
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.publisher import Publisher
 from bridge.config import Config, ConfigError
-from bridge.service.discovery import Lookout
+from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.service.quarantine import Quarantine
@@ -56,8 +56,8 @@ class Bridge:
         self._publisher = publisher
         self._pipeline = Pipeline(config.source, self._cluster, publisher, metrics, self._quarantine)
         self._report = Report(config, self._cluster, self._pipeline, metrics)
-        self._lookout = Lookout(
-            config.source, self._pipeline, self._report, metrics, progress=lambda: self._progress("lookout")
+        self._discovery = Discovery(
+            config.source, self._pipeline, self._report, metrics, progress=lambda: self._progress("discovery")
         )
         if exporter is not None:
             exporter.observe(self._report.status, lambda: self._cluster.connected, lambda: self._pipeline.waiting_files)
@@ -74,7 +74,7 @@ class Bridge:
             asyncio.create_task(self._loop(step, name), name=name)
             for name, step in (
                 ("connector", self._connect_step),
-                ("lookout", self._lookout.step),
+                ("discovery", self._discovery.step),
                 ("publisher", self._pipeline.step),
                 ("reporter", self._report.step),
             )
@@ -88,7 +88,7 @@ class Bridge:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.5)
-            self._lookout.close()
+            self._discovery.close()
             self._quarantine.close()
             await self._cluster.close()
 
@@ -125,14 +125,14 @@ class Bridge:
         self._attempted.set()
         self._publisher.forget()
         self._pipeline.wake()
-        self._lookout.look_now(forget=True)
+        self._discovery.list_soon(forget=True)
 
     async def _supervise(self) -> None:
         """Tell systemd how we are: READY once, then STATUS and, on proof, WATCHDOG."""
         interval_s = min(1.0, self._watchdog_s / 4)
         ready = False
         while True:
-            if not ready and self._attempted.is_set() and self._lookout.ready.is_set():
+            if not ready and self._attempted.is_set() and self._discovery.ready.is_set():
                 ready = True
                 self._notify.ready()
             elif not ready:
@@ -148,7 +148,7 @@ class Bridge:
 
     def _hung_stages(self) -> list[str]:
         now_s = time.monotonic()
-        if self._lookout.drains():
+        if self._discovery.drains():
             self._seen_s["watcher"] = now_s
         return [stage for stage, seen_s in self._seen_s.items() if now_s - seen_s > self._patience_s(stage)]
 

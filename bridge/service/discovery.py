@@ -1,6 +1,6 @@
-"""Keeping watch on the folder: arms inotify where it works, and looks by itself where or when it does not.
+"""Discovery of scans: arms inotify where it works, and lists ROOT by itself where or when that does not.
 
-Looking happens in a thread, since a network file system may hang; everything else on the event loop.
+Listing happens in a thread, since a network file system may hang; everything else on the event loop.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from bridge.config import Source as SourceConfig
 from bridge.folder.inotify import Hints, Watcher, file_system_without_events
-from bridge.folder.listing import Folder, Look, Source
+from bridge.folder.listing import Folder, Listing, ScanRoot
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.service.status_reporter import Report
@@ -28,7 +28,7 @@ FORGET_S = 60.0
 FORGET_SHARE = 1000
 
 
-class Lookout:
+class Discovery:
     """Feeds the pipeline with what is in the folder."""
 
     def __init__(
@@ -39,9 +39,9 @@ class Lookout:
         metrics: Metrics,
         progress: Callable[[], None],
     ) -> None:
-        """`progress` is called, from a thread, as long as a look gets on."""
+        """`progress` is called, from a thread, as long as a listing gets on."""
         self._config = config
-        self._source = Source(config.root, config.scan_days, progress)
+        self._root = ScanRoot(config.root, config.scan_days, progress)
         self._pipeline = pipeline
         self._report = report
         self._metrics = metrics
@@ -50,12 +50,12 @@ class Lookout:
         self._requested.set()
         self._forget = True
         self._forget_at_s = 0.0
-        self._root: Folder | None = None
-        self._next_look_s = 0.0
+        self._root_folder: Folder | None = None
+        self._next_listing_s = 0.0
         self.ready = asyncio.Event()  # set once the watcher is armed, or there is nothing yet to arm it on
 
-    def look_now(self, *, forget: bool = False) -> None:
-        """Look at the folder at once; with `forget`, take every file for new."""
+    def list_soon(self, *, forget: bool = False) -> None:
+        """List ROOT at once; with `forget`, take every file for new."""
         self._forget = self._forget or forget
         self._requested.set()
 
@@ -64,22 +64,22 @@ class Lookout:
         return self._watcher is None or self._watcher.unread_bytes() == 0
 
     async def step(self, longest_wait_s: float) -> None:
-        """Look if it is time, else wait until it is."""
-        wait_s = min(self._next_look_s - time.monotonic(), longest_wait_s)
+        """List ROOT if it is time, else wait until it is."""
+        wait_s = min(self._next_listing_s - time.monotonic(), longest_wait_s)
         if wait_s > 0 and not self._requested.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._requested.wait()
             return
         self._requested.clear()
-        look = await self._look()
-        self._tell(look)
-        if self._mode_changes(look) and self._arm(look):
+        listing = await self._list()
+        self._tell(listing)
+        if self._mode_changes(listing) and self._arm(listing):
             self._forget = True
-            look = await self._look()  # what came between the look and the watch
+            listing = await self._list()  # what came between the listing and the watch
         self.ready.set()
         period_s = self._config.rescan_s if self._watcher else self._config.poll_s
-        self._next_look_s = time.monotonic() + (period_s if look.state == "ok" else min(ABSENT_S, period_s))
+        self._next_listing_s = time.monotonic() + (period_s if listing.state == "ok" else min(ABSENT_S, period_s))
 
     def close(self) -> None:
         """Stop watching."""
@@ -88,29 +88,29 @@ class Lookout:
             self._watcher.close()
             self._watcher = None
 
-    async def _look(self) -> Look:
+    async def _list(self) -> Listing:
         begin_s = time.monotonic()
         forget, self._forget = self._forget or begin_s >= self._forget_at_s, False
-        look = await asyncio.to_thread(self._source.look, self._pipeline.newer_than, forget=forget)
+        listing = await asyncio.to_thread(self._root.list_newest, self._pipeline.newer_than, forget=forget)
         if forget:
             took_s = time.monotonic() - begin_s
             self._forget_at_s = time.monotonic() + max(FORGET_S, took_s * FORGET_SHARE)
-        self._pipeline.found(look)
-        return look
+        self._pipeline.found(listing)
+        return listing
 
-    def _tell(self, look: Look) -> None:
-        if (look.state, look.reason) != (self._report.source_state, self._report.source_reason):
-            if look.state != "ok" or look.reason:
-                log.warning("source %s: %s", look.state, look.reason)
+    def _tell(self, listing: Listing) -> None:
+        if (listing.state, listing.reason) != (self._report.source_state, self._report.source_reason):
+            if listing.state != "ok" or listing.reason:
+                log.warning("source %s: %s", listing.state, listing.reason)
             elif self._report.source_state != "ok":
                 log.info("source ok: watching %s", self._config.root)
-        self._report.source_state, self._report.source_reason = look.state, look.reason
+        self._report.source_state, self._report.source_reason = listing.state, listing.reason
 
-    def _mode_changes(self, look: Look) -> bool:
+    def _mode_changes(self, listing: Listing) -> bool:
         """Choose inotify or polling when ROOT is (re)mounted or recreated; whether there is something to arm."""
-        root = look.folders[0] if look.folders else None
-        if root != self._root:
-            self._root = root
+        root = listing.folders[0] if listing.folders else None
+        if root != self._root_folder:
+            self._root_folder = root
             self.close()
             if root is not None:
                 self._watcher = self._open_watcher()
@@ -129,7 +129,7 @@ class Lookout:
             hints = Hints(
                 file=self._pipeline.hint,
                 touched=self._pipeline.touched,
-                look=lambda _reason: self.look_now(),
+                list_again=lambda _reason: self.list_soon(),
                 day=self._day_appeared,
                 overflow=self._overflow,
             )
@@ -141,10 +141,10 @@ class Lookout:
         log.info("watching %s by inotify", self._config.root)
         return watcher
 
-    def _arm(self, look: Look) -> bool:
+    def _arm(self, listing: Listing) -> bool:
         assert self._watcher is not None
         try:
-            return self._watcher.arm(look.folders)
+            return self._watcher.arm(listing.folders)
         except OSError as error:
             log.warning(
                 "inotify: %s; watching by polling; raise fs.inotify.max_user_watches and restart the bridge", error
@@ -153,10 +153,10 @@ class Lookout:
             return False
 
     def _day_appeared(self, day: str) -> None:
-        self._source.touch(day)
-        self.look_now()
+        self._root.include(day)
+        self.list_soon()
 
     def _overflow(self) -> None:
         self._metrics.overflows += 1
         log.warning("inotify queue overflowed, events were lost; looking at the folder instead")
-        self.look_now(forget=True)
+        self.list_soon(forget=True)

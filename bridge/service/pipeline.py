@@ -16,7 +16,7 @@ from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig
 from bridge.folder import reader
-from bridge.folder.listing import Look, stat_scan
+from bridge.folder.listing import Listing, stat_scan
 from bridge.model.order import OrderKey, ScanFile, is_future, printable, supersedes
 from bridge.model.provenance import Provenance
 from bridge.service.backlog import Backlog, Waiting
@@ -47,7 +47,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._trouble = Trouble(log, "publishing", first_wait_s=0.05)
         self._high_water: OrderKey | None = None  # the newest ever seen in the map
-        self._left_out = 0  # by looks so far
+        self._left_out = 0  # by listings so far
         self.last: Published | None = None
         self.read_in_thread = False  # set where a read may hang (network file systems)
         self.published = asyncio.Event()  # set after each publish; the status reporter clears it
@@ -74,12 +74,12 @@ class Pipeline:
             if self._supersedes(file):
                 self._offer(file, 0.0)
 
-    def found(self, look: Look) -> None:
-        """A look at the folder found these files."""
+    def found(self, listing: Listing) -> None:
+        """A listing of ROOT found these files."""
         if self._high_water is None:  # else they were left out, or announced by events, before
-            self._metrics.skipped += max(0, look.left_out - self._left_out)
-            self._left_out = max(self._left_out, look.left_out)
-        for file in look.files:
+            self._metrics.skipped += max(0, listing.left_out - self._left_out)
+            self._left_out = max(self._left_out, listing.left_out)
+        for file in listing.files:
             self._offer(file, 0.0)
 
     def wake(self) -> None:
@@ -102,7 +102,7 @@ class Pipeline:
 
     @property
     def newer_than(self) -> OrderKey | None:
-        """Looks need not report files at or below this."""
+        """Listings need not report files at or below this."""
         held = self._publisher.held if self._publisher.known else None
         if held is None or is_future(held.key.mtime_ns, time.time_ns(), self._config.max_future_s):
             return None
@@ -237,7 +237,7 @@ class Pipeline:
         return self._high_water is not None and file.key < self._high_water
 
     def _skipped(self, file: ScanFile) -> None:
-        # An old one is found again by each look that takes every file for new; it had its turn, or was counted.
+        # An old one is found again by each listing that takes every file for new; it had its turn, or was counted.
         if not self._is_old(file) and file.key != self._high_water:
             self._count_skipped(file)
 

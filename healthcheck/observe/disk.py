@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from bridge.folder.listing import Source
+from bridge.folder.listing import ScanRoot
 from healthcheck.model.observation import DiskView
 from healthcheck.observe import commands
 from healthcheck.observe.commands import CommandError
@@ -37,7 +37,7 @@ def look(root: Path, scan_days: int, grace_s: float, deadline_s: float) -> DiskV
 
 def view(root: Path, scan_days: int, grace_s: float, now_ns: int) -> DiskView:
     """The look itself, in this process."""
-    found = Source(root, scan_days, lambda: None).look(None)
+    found = ScanRoot(root, scan_days, lambda: None).list_newest(None)
     settled_ns = now_ns - int(grace_s * 1e9)
     settled = next((file for file in found.files if max(file.mtime_ns, file.ctime_ns) <= settled_ns), None)
     return DiskView(found.state, found.reason, found.files[0] if found.files else None, settled)

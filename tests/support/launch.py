@@ -73,7 +73,7 @@ MISBEHAVIOURS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
     "raise": (pipeline.Pipeline, "_handle", raise_error),
     "eat-memory": (pipeline.Pipeline, "_handle", eat_memory),
     "watcher-deaf": (inotify.Watcher, "read", ignore),
-    "look-hangs": (listing.Source, "look", block),
+    "listing-hangs": (listing.ScanRoot, "list_newest", block),
     "read-hangs": (reader, "read", block),
     "publish-hangs": (publisher.Publisher, "publish", hang),
     "report-hangs": (status_reporter.Report, "_write", hang),

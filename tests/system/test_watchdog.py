@@ -16,7 +16,7 @@ RESTARTED_S = 40
 # what hangs, the stage that the log names (None where the loop that would write it hangs itself)
 STAGES = {
     "watcher-deaf": "watcher",
-    "look-hangs": "lookout",
+    "listing-hangs": "discovery",
     "publish-hangs": "publisher",
     "report-hangs": "reporter",
     "read-hangs": None,

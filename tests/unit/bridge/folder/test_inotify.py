@@ -27,7 +27,7 @@ Heard = list[tuple[object, ...]]
 
 def folder(root: Path, name: str) -> Folder:
     info = (root / name).stat()
-    return Folder((name, info.st_dev, info.st_ino))
+    return Folder(name, info.st_dev, info.st_ino)
 
 
 class Watched:
@@ -43,7 +43,7 @@ class Watched:
             Hints(
                 file=lambda path, delay_s: self.heard.append(("file", path, delay_s)),
                 touched=lambda path: self.heard.append(("touched", path)),
-                look=lambda reason: self.heard.append(("look", reason)),
+                list_again=lambda reason: self.heard.append(("list", reason)),
                 day=lambda name: self.heard.append(("day", name)),
                 overflow=lambda: self.heard.append(("overflow",)),
             ),
@@ -166,19 +166,19 @@ def test_what_is_no_day_folder_is_not_told(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved"])
-def test_a_day_folder_that_goes_asks_for_a_look(watched: Watched, tmp_path: Path, how: str) -> None:
+def test_a_day_folder_that_goes_asks_for_a_listing(watched: Watched, tmp_path: Path, how: str) -> None:
     if how == "deleted":
         watched.day.rmdir()
     else:
         watched.day.rename(tmp_path / "aside")
-    assert ("look", f"{DAY} was moved, deleted or unmounted") in watched.hints()
+    assert ("list", f"{DAY} was moved, deleted or unmounted") in watched.hints()
 
 
 def test_a_day_folder_deleted_and_recreated_is_watched_anew(watched: Watched) -> None:
     shutil.rmtree(watched.day)
     watched.day.mkdir()
     hints = watched.hints()
-    assert ("look", f"watch on {DAY} ended") in hints
+    assert ("list", f"watch on {DAY} ended") in hints
     assert ("day", DAY) in hints
     assert watched.arm()
     (watched.root / SCAN).write_bytes(b"scan")
@@ -196,12 +196,12 @@ def test_a_day_folder_moved_away_and_replaced_is_told_of_by_its_new_self_only(wa
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved"])
-def test_a_root_that_goes_asks_for_a_look(watched: Watched, tmp_path: Path, how: str) -> None:
+def test_a_root_that_goes_asks_for_a_listing(watched: Watched, tmp_path: Path, how: str) -> None:
     if how == "deleted":
         shutil.rmtree(watched.root)
     else:
         watched.root.rename(tmp_path / "aside")
-    assert ("look", "ROOT was moved, deleted or unmounted") in watched.hints()
+    assert ("list", "ROOT was moved, deleted or unmounted") in watched.hints()
 
 
 # ---- watches
@@ -235,7 +235,7 @@ def test_watches_do_not_pile_up_over_the_days(watched: Watched) -> None:
 
 
 def test_a_folder_that_is_gone_before_it_is_watched_is_passed_over(watched: Watched) -> None:
-    gone = Folder(("2026-03-25", 1, 2))
+    gone = Folder("2026-03-25", 1, 2)
     assert not watched.watcher.arm([folder(watched.root, ""), folder(watched.root, DAY), gone])
     (watched.root / SCAN).write_bytes(b"scan")
     assert watched.hints()[-1] == ("file", SCAN, 0.0)
@@ -361,7 +361,7 @@ def test_the_kernels_limit_of_watches_is_an_os_error() -> None:
     script = """
     watcher = Watcher(Path("/"), hints)
     try:
-        watcher.arm([Folder((name, 0, number)) for number, name in enumerate(("", "usr", "etc"))])
+        watcher.arm([Folder(name, 0, number) for number, name in enumerate(("", "usr", "etc"))])
     except OSError as error:
         print(error)
     watcher.close()

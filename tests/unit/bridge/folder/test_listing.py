@@ -1,4 +1,4 @@
-"""Looking at a real folder: what counts, what is new, what cannot be had, and what a look costs."""
+"""Looking at a real folder: what counts, what is new, what cannot be had, and what a listing costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import TracebackType
 import pytest
 
 from bridge.folder import listing as module
-from bridge.folder.listing import Look, Source, is_day_name, is_scan_name, newest_days, stat_scan
+from bridge.folder.listing import Listing, ScanRoot, is_day_name, is_scan_name, newest_days, stat_scan
 from bridge.model.order import OrderKey, ScanFile
 
 DAYS = 2
@@ -41,8 +41,8 @@ def make_old(folder: Path, seconds: int = 3600) -> None:
     os.utime(folder, ns=(before_ns, before_ns))
 
 
-def paths(look: Look) -> list[str]:
-    return [file.path for file in look.files]
+def paths(listing: Listing) -> list[str]:
+    return [file.path for file in listing.files]
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def source(root: Path, progress: Callable[[], None] = lambda: None) -> Source:
-    return Source(root, DAYS, progress)
+def source(root: Path, progress: Callable[[], None] = lambda: None) -> ScanRoot:
+    return ScanRoot(root, DAYS, progress)
 
 
 # ---- names
@@ -111,86 +111,86 @@ def test_which_folders_are_day_folders(name: str, meant: bool) -> None:
         pytest.param(["2019-01-01", "2018-01-01", "2017-01-01"], ["2019-01-01", "2018-01-01"], id="long ago"),
     ],
 )
-def test_which_day_folders_are_looked_into(names: list[str], expected: list[str]) -> None:
+def test_which_day_folders_are_listed(names: list[str], expected: list[str]) -> None:
     assert newest_days(names, date(2026, 3, 24), 2) == expected
 
 
 # ---- what is new
 
 
-def test_a_look_finds_the_scans_of_the_newest_days_newest_first(root: Path) -> None:
+def test_a_listing_finds_the_scans_of_the_newest_days_newest_first(root: Path) -> None:
     now_ns = time.time_ns()
     second = write(root, f"{day()}/b.arrow", mtime_ns=now_ns - 2)
     first = write(root, f"{day()}/a.arrow", mtime_ns=now_ns - 1)
     third = write(root, f"{day(-1)}/c.arrow", mtime_ns=now_ns - 3)
     write(root, f"{day(-2)}/too_old.arrow")
-    look = source(root).look(OrderKey(0, ""))
-    assert look.state == "ok"
-    assert look.reason == ""
-    assert look.files == (first, second, third)
-    assert look.left_out == 0
+    listing = source(root).list_newest(OrderKey(0, ""))
+    assert listing.state == "ok"
+    assert listing.reason == ""
+    assert listing.files == (first, second, third)
+    assert listing.left_out == 0
 
 
 def test_what_is_found_is_told_as_stat_tells_it(root: Path) -> None:
     write(root, f"{day()}/a.arrow", b"12345", mtime_ns=1234567890123456789)
-    (file,) = source(root).look(None).files
+    (file,) = source(root).list_newest(None).files
     info = (root / day() / "a.arrow").stat()
     assert file == ScanFile(1234567890123456789, f"{day()}/a.arrow", 5, info.st_ctime_ns)
 
 
 def test_each_scan_is_found_once(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     write(root, f"{day()}/a.arrow")
-    assert paths(looker.look(None)) == [f"{day()}/a.arrow"]
-    assert paths(looker.look(None)) == []
+    assert paths(scans.list_newest(None)) == [f"{day()}/a.arrow"]
+    assert paths(scans.list_newest(None)) == []
     write(root, f"{day()}/b.arrow")
-    assert paths(looker.look(None)) == [f"{day()}/b.arrow"]
-    assert paths(looker.look(None)) == []
+    assert paths(scans.list_newest(None)) == [f"{day()}/b.arrow"]
+    assert paths(scans.list_newest(None)) == []
 
 
 def test_a_scan_deleted_and_written_again_is_found_again(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     write(root, f"{day()}/a.arrow")
-    looker.look(None)
+    scans.list_newest(None)
     (root / day() / "a.arrow").unlink()
-    assert looker.look(None).files == ()
+    assert scans.list_newest(None).files == ()
     again = write(root, f"{day()}/a.arrow")
-    assert looker.look(None).files == (again,)
+    assert scans.list_newest(None).files == (again,)
 
 
 def test_with_forget_every_scan_is_new(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     write(root, f"{day()}/a.arrow")
-    looker.look(None)
+    scans.list_newest(None)
     rewritten = write(root, f"{day()}/a.arrow", b"rewritten in place")
-    assert looker.look(None).files == ()
-    assert looker.look(None, forget=True).files == (rewritten,)
+    assert scans.list_newest(None).files == ()
+    assert scans.list_newest(None, forget=True).files == (rewritten,)
 
 
 def test_only_scans_newer_than_asked_for_are_told(root: Path) -> None:
     write(root, f"{day()}/a.arrow", mtime_ns=1000)
     write(root, f"{day()}/b.arrow", mtime_ns=2000)
     write(root, f"{day()}/c.arrow", mtime_ns=2000)
-    look = source(root).look(OrderKey(2000, f"{day()}/b.arrow"))
-    assert paths(look) == [f"{day()}/c.arrow"]
+    listing = source(root).list_newest(OrderKey(2000, f"{day()}/b.arrow"))
+    assert paths(listing) == [f"{day()}/c.arrow"]
 
 
 def test_two_changes_of_a_folder_within_one_tick_of_its_time_are_both_found(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     write(root, f"{day()}/a.arrow")
     now_ns = time.time_ns()
     os.utime(root / day(), ns=(now_ns, now_ns))
-    assert paths(looker.look(None)) == [f"{day()}/a.arrow"]
+    assert paths(scans.list_newest(None)) == [f"{day()}/a.arrow"]
     write(root, f"{day()}/b.arrow")
     os.utime(root / day(), ns=(now_ns, now_ns))
-    assert paths(looker.look(None)) == [f"{day()}/b.arrow"]
+    assert paths(scans.list_newest(None)) == [f"{day()}/b.arrow"]
 
 
 def test_days_made_ahead_of_time_do_not_hide_todays_scans(root: Path) -> None:
     for ahead in range(2, 40):
         (root / day(ahead)).mkdir()
     write(root, f"{day()}/a.arrow")
-    assert paths(source(root).look(OrderKey(0, ""))) == [f"{day()}/a.arrow"]
+    assert paths(source(root).list_newest(OrderKey(0, ""))) == [f"{day()}/a.arrow"]
 
 
 def test_other_things_in_root_and_in_day_folders_are_passed_over(root: Path) -> None:
@@ -198,7 +198,7 @@ def test_other_things_in_root_and_in_day_folders_are_passed_over(root: Path) -> 
     write(root, f"{day()}/.hidden.arrow")
     write(root, f"{day()}/notes.txt")
     write(root, "a.arrow")
-    assert source(root).look(None).files == ()
+    assert source(root).list_newest(None).files == ()
 
 
 def test_links_fifos_and_folders_with_a_scans_name_are_told_but_not_followed(root: Path, tmp_path: Path) -> None:
@@ -208,16 +208,16 @@ def test_links_fifos_and_folders_with_a_scans_name_are_told_but_not_followed(roo
     (root / day() / "link.arrow").symlink_to(tmp_path / outside.path)
     (root / day() / "folder.arrow").mkdir()
     os.mkfifo(root / day() / "fifo.arrow")
-    look = source(root).look(None)
-    assert sorted(paths(look)) == [f"{day()}/{name}.arrow" for name in ("fifo", "folder", "link")]
-    assert all(file.size != 1000 for file in look.files)
+    listing = source(root).list_newest(None)
+    assert sorted(paths(listing)) == [f"{day()}/{name}.arrow" for name in ("fifo", "folder", "link")]
+    assert all(file.size != 1000 for file in listing.files)
 
 
 def test_a_name_that_is_no_utf8_is_told(root: Path) -> None:
     (root / day()).mkdir()
     with open(os.fsencode(root / day()) + b"/\xff.arrow", "wb"):
         pass
-    assert paths(source(root).look(None)) == [f"{day()}/\udcff.arrow"]
+    assert paths(source(root).list_newest(None)) == [f"{day()}/\udcff.arrow"]
 
 
 def test_of_very_many_scans_the_newest_are_kept_and_the_rest_is_counted(
@@ -225,65 +225,65 @@ def test_of_very_many_scans_the_newest_are_kept_and_the_rest_is_counted(
 ) -> None:
     monkeypatch.setattr(module, "MOST_FILES", 5)
     written = [write(root, f"{day(-(number % 2))}/{number}.arrow", mtime_ns=number) for number in range(12)]
-    look = source(root).look(OrderKey(-1, ""))
-    assert look.files == tuple(reversed(written[-5:]))
-    assert look.left_out == 7
+    listing = source(root).list_newest(OrderKey(-1, ""))
+    assert listing.files == tuple(reversed(written[-5:]))
+    assert listing.left_out == 7
 
 
-def test_a_look_shows_that_it_gets_on(root: Path) -> None:
+def test_a_listing_shows_that_it_gets_on(root: Path) -> None:
     calls: list[None] = []
     for number in range(2 * module.PROGRESS_EVERY + 1):
         write(root, f"{day()}/{number}.arrow")
-    source(root, lambda: calls.append(None)).look(None)
+    source(root, lambda: calls.append(None)).list_newest(None)
     assert len(calls) == 3
 
 
 # ---- which folders
 
 
-def test_a_late_day_folder_is_looked_into_once_something_happened_there(root: Path) -> None:
-    looker = source(root)
+def test_a_late_day_folder_is_listed_once_something_happened_there(root: Path) -> None:
+    scans = source(root)
     write(root, f"{day()}/a.arrow", mtime_ns=5)
     write(root, f"{day(-1)}/b.arrow", mtime_ns=4)
-    assert len(looker.look(OrderKey(0, "")).files) == 2
+    assert len(scans.list_newest(OrderKey(0, "")).files) == 2
     late = write(root, f"{day(-100)}/late.arrow", mtime_ns=6)
-    assert looker.look(OrderKey(0, "")).files == ()
-    looker.touch(day(-100))
-    look = looker.look(OrderKey(0, ""))
-    assert look.files == (late,)
-    assert day(-100) in [name for name, *_ in look.folders]
+    assert scans.list_newest(OrderKey(0, "")).files == ()
+    scans.include(day(-100))
+    listing = scans.list_newest(OrderKey(0, ""))
+    assert listing.files == (late,)
+    assert day(-100) in [name for name, *_ in listing.folders]
 
 
 def test_only_the_last_few_touched_folders_are_remembered(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     for offset in range(10, 20):
         (root / day(-offset)).mkdir()
-        looker.touch(day(-offset))
-    names = [name for name, *_ in looker.look(OrderKey(0, "")).folders]
+        scans.include(day(-offset))
+    names = [name for name, *_ in scans.list_newest(OrderKey(0, "")).folders]
     assert names == ["", day(-10), day(-11), *(day(-offset) for offset in range(16, 20))]
 
 
 def test_a_touched_folder_that_is_gone_again_is_no_trouble(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     file = write(root, f"{day()}/a.arrow")
-    looker.touch(day(-100))
-    look = looker.look(None)
-    assert (look.state, look.reason, look.files) == ("ok", "", (file,))
+    scans.include(day(-100))
+    listing = scans.list_newest(None)
+    assert (listing.state, listing.reason, listing.files) == ("ok", "", (file,))
 
 
-def test_root_and_the_folders_looked_into_are_named_with_their_identity(root: Path) -> None:
+def test_root_and_the_folders_listed_are_named_with_their_identity(root: Path) -> None:
     write(root, f"{day()}/a.arrow")
     expected = [(name, (root / name).stat().st_dev, (root / name).stat().st_ino) for name in ("", day())]
-    assert list(source(root).look(None).folders) == expected
+    assert list(source(root).list_newest(None).folders) == expected
 
 
 def test_a_day_folder_deleted_and_recreated_is_another_folder_with_new_scans(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     write(root, f"{day()}/a.arrow")
-    before = looker.look(None)
+    before = scans.list_newest(None)
     (root / day()).rename(root / "aside")  # keeps the inode in use, so that the new folder gets another
     again = write(root, f"{day()}/a.arrow")
-    after = looker.look(None)
+    after = scans.list_newest(None)
     assert after.files == (again,)
     assert after.folders[0] == before.folders[0]
     assert after.folders[1] != before.folders[1]
@@ -294,147 +294,147 @@ def test_at_the_first_start_the_newest_scan_is_found_however_far_back(root: Path
         (root / day(-offset)).mkdir()
     write(root, f"{day(-5)}/a.arrow")
     write(root, f"{day(-6)}/older.arrow")
-    assert paths(source(root).look(None)) == [f"{day(-5)}/a.arrow"]
+    assert paths(source(root).list_newest(None)) == [f"{day(-5)}/a.arrow"]
 
 
 def test_while_the_map_is_unknown_old_scans_are_not_found_again_and_again(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     for offset in range(6):
         write(root, f"{day(-offset)}/{offset}.arrow", mtime_ns=1000 - offset)
-    assert paths(looker.look(None)) == [f"{day()}/0.arrow", f"{day(-1)}/1.arrow"]
+    assert paths(scans.list_newest(None)) == [f"{day()}/0.arrow", f"{day(-1)}/1.arrow"]
     for _ in range(3):
-        look = looker.look(None)
-        assert (look.files, look.left_out) == ((), 0)
+        listing = scans.list_newest(None)
+        assert (listing.files, listing.left_out) == ((), 0)
 
 
 def test_an_old_scan_found_at_the_first_start_is_found_once(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     for offset in range(4):
         (root / day(-offset)).mkdir()
     write(root, f"{day(-5)}/a.arrow")
     write(root, f"{day(-6)}/older.arrow")
-    assert paths(looker.look(None)) == [f"{day(-5)}/a.arrow"]
-    assert looker.look(None).files == ()
+    assert paths(scans.list_newest(None)) == [f"{day(-5)}/a.arrow"]
+    assert scans.list_newest(None).files == ()
 
 
 # ---- what cannot be had
 
 
 def test_a_missing_root_is_an_answer(root: Path) -> None:
-    look = source(root / "nowhere").look(None)
-    assert look == Look("missing", f"{root}/nowhere does not exist")
+    listing = source(root / "nowhere").list_newest(None)
+    assert listing == Listing("missing", f"{root}/nowhere does not exist")
 
 
 def test_a_root_without_day_folders_is_empty(root: Path) -> None:
     write(root, "other/a.arrow")
-    look = source(root).look(None)
-    assert (look.state, look.reason) == ("empty", f"{root} has no day folder")
-    assert [name for name, *_ in look.folders] == [""]
+    listing = source(root).list_newest(None)
+    assert (listing.state, listing.reason) == ("empty", f"{root} has no day folder")
+    assert [name for name, *_ in listing.folders] == [""]
 
 
 def test_a_root_that_is_a_file_is_unreadable(root: Path) -> None:
     (root / "file").write_text("")
-    look = source(root / "file").look(None)
-    assert (look.state, look.reason, look.folders) == ("unreadable", f"{root}/file: Not a directory", ())
+    listing = source(root / "file").list_newest(None)
+    assert (listing.state, listing.reason, listing.folders) == ("unreadable", f"{root}/file: Not a directory", ())
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o333, 0o644])
-def test_a_day_folder_without_permission_is_named_and_others_are_looked_into(
+def test_a_day_folder_without_permission_is_named_and_others_are_listed(
     open_path: Path, without_root: WithoutRoot, mode: int
 ) -> None:
     write(open_path, f"{day()}/a.arrow")
     readable = write(open_path, f"{day(-1)}/b.arrow")
     (open_path / day()).chmod(mode)
     with without_root():
-        look = source(open_path).look(None)
-    assert look.files == (readable,)
-    assert (look.state, look.reason) == ("ok", f"{open_path / day()}: Permission denied")
-    assert [name for name, *_ in look.folders] == ["", day(-1)]
+        listing = source(open_path).list_newest(None)
+    assert listing.files == (readable,)
+    assert (listing.state, listing.reason) == ("ok", f"{open_path / day()}: Permission denied")
+    assert [name for name, *_ in listing.folders] == ["", day(-1)]
 
 
 def test_a_root_without_permission_is_unreadable_and_comes_good(open_path: Path, without_root: WithoutRoot) -> None:
     root = open_path / "scans"
     file = write(root.parent, "scans/x")
     file = write(root, f"{day()}/a.arrow")
-    looker = source(root)
+    scans = source(root)
     root.chmod(0o000)
     with without_root():
-        look = looker.look(None)
-        assert (look.state, look.reason) == ("unreadable", f"{root}: Permission denied")
+        listing = scans.list_newest(None)
+        assert (listing.state, listing.reason) == ("unreadable", f"{root}: Permission denied")
     root.chmod(0o755)
     with without_root():
-        assert looker.look(None).files == (file,)
+        assert scans.list_newest(None).files == (file,)
 
 
 def test_with_no_readable_day_folder_the_source_is_unreadable(open_path: Path, without_root: WithoutRoot) -> None:
     write(open_path, f"{day()}/a.arrow")
     (open_path / day()).chmod(0o000)
     with without_root():
-        assert source(open_path).look(None).state == "unreadable"
+        assert source(open_path).list_newest(None).state == "unreadable"
 
 
-def test_a_look_that_failed_half_way_loses_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_that_failed_half_way_loses_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network file system may fail in the middle of a folder."""
     for number in range(3):
         write(root, f"{day()}/{number}.arrow")
-    looker = source(root)
+    scans = source(root)
     count_costs(monkeypatch, fail_at=2)
-    assert looker.look(None).reason == f"{root / day()}: Input/output error"
+    assert scans.list_newest(None).reason == f"{root / day()}: Input/output error"
     monkeypatch.undo()
-    assert len(looker.look(None).files) == 3
+    assert len(scans.list_newest(None).files) == 3
 
 
-def test_a_scan_that_vanished_during_the_look_is_found_when_it_is_back(
+def test_a_scan_that_vanished_during_the_listing_is_found_when_it_is_back(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(root, f"{day()}/a.arrow")
-    looker = source(root)
+    scans = source(root)
     count_costs(monkeypatch, before_stat=lambda: (root / day() / "a.arrow").unlink())
-    assert looker.look(None).files == ()
+    assert scans.list_newest(None).files == ()
     monkeypatch.undo()
     back = write(root, f"{day()}/a.arrow")
-    assert looker.look(None).files == (back,)
+    assert scans.list_newest(None).files == (back,)
 
 
 def test_a_symbolic_link_in_place_of_a_day_folder_is_refused(root: Path, tmp_path: Path) -> None:
     write(tmp_path, "outside/a.arrow")
     (root / day()).symlink_to(tmp_path / "outside")
-    look = source(root).look(None)
-    assert look.files == ()
-    assert look.state == "unreadable"
-    assert look.reason == f"{root / day()}: not a folder (symbolic links are not followed)"
+    listing = source(root).list_newest(None)
+    assert listing.files == ()
+    assert listing.state == "unreadable"
+    assert listing.reason == f"{root / day()}: not a folder (symbolic links are not followed)"
 
 
 def test_root_itself_may_be_a_symbolic_link(root: Path, tmp_path: Path) -> None:
     file = write(root, f"{day()}/a.arrow")
     (tmp_path / "link").symlink_to(root)
-    assert source(tmp_path / "link").look(None).files == (file,)
+    assert source(tmp_path / "link").list_newest(None).files == (file,)
 
 
 def test_a_day_folder_that_appears_with_scans_in_it_is_found(root: Path) -> None:
-    looker = source(root)
-    assert looker.look(None).state == "empty"
+    scans = source(root)
+    assert scans.list_newest(None).state == "empty"
     file = write(root, f"{day()}/a.arrow")
-    assert looker.look(None).files == (file,)
+    assert scans.list_newest(None).files == (file,)
 
 
 def test_a_root_removed_and_recreated_comes_good(root: Path) -> None:
-    looker = source(root)
+    scans = source(root)
     write(root, f"{day()}/a.arrow")
-    looker.look(None)
+    scans.list_newest(None)
     shutil.rmtree(root)
-    assert looker.look(None).state == "missing"
+    assert scans.list_newest(None).state == "missing"
     root.mkdir()
     make_old(root)
     file = write(root, f"{day()}/b.arrow")
-    assert looker.look(None).files == (file,)
+    assert scans.list_newest(None).files == (file,)
 
 
 # ---- what it costs
 
 
 class Costs:
-    """What a look asked of the file system."""
+    """What a listing asked of the file system."""
 
     def __init__(self) -> None:
         self.listed: list[str] = []
@@ -474,7 +474,7 @@ class CountedFolder:
 def count_costs(
     monkeypatch: pytest.MonkeyPatch, *, fail_at: int | None = None, before_stat: Callable[[], None] = lambda: None
 ) -> Costs:
-    """Count the calls that look into folders; let the `fail_at`-th stat of an entry fail as a bad disk would."""
+    """Count the calls that listing into folders; let the `fail_at`-th stat of an entry fail as a bad disk would."""
     costs = Costs()
     scandir, lstat, stat = os.scandir, os.lstat, os.stat
 
@@ -518,16 +518,16 @@ def test_the_archive_costs_nothing_but_its_line_in_root(
     for folder in root.iterdir():
         make_old(folder)
     costs = count_costs(monkeypatch)
-    looker = source(root)
+    scans = source(root)
 
-    assert len(looker.look(newer_than).files) == 2
+    assert len(scans.list_newest(newer_than).files) == 2
     assert costs.listed == ["scans", day(), day(-1)]
     assert costs.entries == archive + 2  # the day folders' names in ROOT, and the two scans
     assert costs.stats == 2 + 2  # the two newest day folders, and the two scans
 
     costs.listed.clear()
     costs.stats = 0
-    assert looker.look(newer_than).files == ()
+    assert scans.list_newest(newer_than).files == ()
     assert costs.listed == ["scans"]
     assert costs.stats == 2
 
@@ -537,22 +537,22 @@ def test_of_a_folder_that_changed_only_the_new_scans_are_asked_for_their_times(
 ) -> None:
     for number in range(50):
         write(root, f"{day()}/{number}.arrow")
-    looker = source(root)
-    looker.look(None)
+    scans = source(root)
+    scans.list_newest(None)
     write(root, f"{day()}/new.arrow")
     costs = count_costs(monkeypatch)
-    assert paths(looker.look(None)) == [f"{day()}/new.arrow"]
+    assert paths(scans.list_newest(None)) == [f"{day()}/new.arrow"]
     assert costs.stats == 1 + 1  # the folder, and the new scan
 
 
 def test_a_scan_renamed_over_an_old_name_is_new(root: Path) -> None:
-    source = Source(root, 2, lambda: None)
+    source = ScanRoot(root, 2, lambda: None)
     path = root / write(root, f"{day()}/a.arrow").path
-    source.look(None)
+    source.list_newest(None)
     replacement = root / day() / ".a.tmp"
     replacement.write_bytes(b"another")
     os.replace(replacement, path)
-    assert [file.path for file in source.look(None).files] == [f"{day()}/a.arrow"]
+    assert [file.path for file in source.list_newest(None).files] == [f"{day()}/a.arrow"]
 
 
 def test_misdated_scans_do_not_crowd_out_the_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -560,4 +560,4 @@ def test_misdated_scans_do_not_crowd_out_the_others(root: Path, monkeypatch: pyt
     good = write(root, f"{day()}/good.arrow")
     for number in range(5):
         write(root, f"{day()}/{number}.arrow", mtime_ns=4 * 10**18)
-    assert good in Source(root, 2, lambda: None).look(None).files
+    assert good in ScanRoot(root, 2, lambda: None).list_newest(None).files
