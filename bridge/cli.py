@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -114,6 +115,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    # By itself, one that comes too early ends the process; the handler comes with what is imported next.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from bridge.service import daemon
 
     def reload() -> Config:

@@ -57,6 +57,7 @@ class Cluster:
         self._client: HazelcastClient | None = None
         self._map: Map[str, Any] | None = None
         self.lost = asyncio.Event()
+        self.away_reason = "not connected yet"
 
     @property
     def connected(self) -> bool:
@@ -125,6 +126,13 @@ class Cluster:
     async def replace_if_same(self, key: str, expected: Any, value: Any) -> bool:
         """Store `value` if the present one equals `expected`; whether it was stored. Raises ClusterError."""
         return bool(await self._call(self._require_map().replace_if_same(key, expected, value), f"replace {key}"))
+
+    async def reconfigure(self, config: Hazelcast, name: str) -> None:
+        """Go on with another configuration; a connection made with the old one is closed."""
+        if (config, name) != (self._config, self._name):
+            await self.close()
+            self._config, self._name = config, name
+            self.away_reason = "the configuration changed"
 
     async def close(self) -> None:
         """Close the connection, at the latest after 1 s."""

@@ -49,6 +49,11 @@ class Publisher:
         self._provenance: Provenance | None = None
         self._in_doubt: Published | None = None  # sent, but not acknowledged in time
 
+    def reconfigure(self, key: str, instance: str, max_future_s: float) -> None:
+        """Go on with another configuration."""
+        self._key, self._instance, self._max_future_s = key, instance, max_future_s
+        self.forget()
+
     @property
     def known(self) -> bool:
         """Whether we know what the map holds."""

@@ -46,6 +46,16 @@ class Backlog:
         self._settled: OrderedDict[str, ScanFile] = OrderedDict()
         self.newest: ScanFile | None = None
 
+    def reconfigure(self, max_future_s: float, settle_s: float) -> None:
+        """Go on with other limits."""
+        self._max_future_s, self._settle_s = max_future_s, settle_s
+
+    def clear(self) -> None:
+        """The files are of another folder now."""
+        self._waiting.clear()
+        self._settled.clear()
+        self.newest = None
+
     def __len__(self) -> int:
         return len(self._waiting)
 

@@ -22,13 +22,13 @@ from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.service.quarantine import Quarantine
-from bridge.service.status_reporter import Report
+from bridge.service.status_reporter import Stages, StatusReporter
 from bridge.system.backoff import Trouble
 from bridge.system.malloc import keep_freed_memory
 from bridge.system.sd_notify import Notify
 
 if TYPE_CHECKING:
-    from bridge.service.prometheus import Exporter
+    from bridge.service.prometheus import Exporter, Reading
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +37,14 @@ DEFAULT_WATCHDOG_S = 30.0
 SILENCE_SHARE = 2 / 3
 LONGEST_STEP_SHARE = 1 / 8
 READY_DEADLINE_S = 15.0
+# The main loop comes late by milliseconds; by more than this, the process did not run.
+PAUSE_S = 1.0
 # The longest pause after a call that failed (backoff.py), and some.
 BACKOFF_S = 2.0
 
 
 class Bridge:
-    """One run of the bridge with one configuration."""
+    """The stages and what they share. A reload changes the live objects, and forgets nothing."""
 
     def __init__(self, config: Config, metrics: Metrics, notify: Notify, exporter: Exporter | None) -> None:
         self._config = config
@@ -55,13 +57,14 @@ class Bridge:
         )
         self._publisher = publisher
         self._pipeline = Pipeline(config.source, self._cluster, publisher, metrics, self._quarantine)
-        self._report = Report(config, self._cluster, self._pipeline, metrics)
         self._discovery = Discovery(
-            config.source, self._pipeline, self._report, metrics, progress=lambda: self._progress("discovery")
+            config.source, self._pipeline, metrics, progress=lambda: self._progress("discovery")
         )
+        stages = Stages(self._cluster, self._discovery, self._pipeline, metrics)
+        self._reporter = StatusReporter(config, stages)
         if exporter is not None:
-            exporter.observe(self._report.status, lambda: self._cluster.connected, lambda: self._pipeline.waiting_files)
-        self._connecting = Trouble(log, f"connecting to Hazelcast {self._cluster.address}")
+            exporter.observe(self._read)
+        self._connecting = self._new_backoff()
         self._attempted = asyncio.Event()
         self._was_connected = False
         self._watchdog_s = notify.watchdog_s or DEFAULT_WATCHDOG_S
@@ -69,14 +72,18 @@ class Bridge:
         self._seen_s: dict[str, float] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set. Raises what a stage raised: a bridge with a dead stage must end, not limp on."""
+        """Run until `stop` is set, to be run again or closed then.
+
+        Raises what a stage raised: a bridge with a dead stage must end, not limp on.
+        """
+        self._seen_s.clear()
         tasks = [
             asyncio.create_task(self._loop(step, name), name=name)
             for name, step in (
                 ("connector", self._connect_step),
                 ("discovery", self._discovery.step),
                 ("publisher", self._pipeline.step),
-                ("reporter", self._report.step),
+                ("reporter", self._reporter.step),
             )
         ]
         tasks += [asyncio.create_task(self._supervise()), asyncio.create_task(_wait(stop))]
@@ -88,9 +95,39 @@ class Bridge:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.5)
-            self._discovery.close()
-            self._quarantine.close()
-            await self._cluster.close()
+
+    async def reconfigure(self, config: Config) -> None:
+        """Take over another configuration, between two runs."""
+        old, self._config = self._config, config
+        if (old.metrics, old.state_dir) != (config.metrics, config.state_dir):
+            log.warning("metrics.listen and state_dir are read at the start only: restart the bridge to apply them")
+        self._pipeline.reconfigure(config.source)
+        self._discovery.reconfigure(config.source)
+        self._reporter.reconfigure(config)
+        if (old.hazelcast, old.status.instance, old.source.max_future_s) != (
+            config.hazelcast, config.status.instance, config.source.max_future_s,
+        ):  # fmt: skip
+            self._publisher.reconfigure(config.hazelcast.scan_key, config.status.instance, config.source.max_future_s)
+            await self._cluster.reconfigure(config.hazelcast, f"scan-bridge {config.status.instance}")
+            self._connecting = self._new_backoff()
+            self._attempted.clear()
+            self._was_connected = False
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self._discovery.close()
+        self._quarantine.close()
+        await self._cluster.close()
+
+    def _read(self) -> Reading:
+        from bridge.service.prometheus import Reading  # loaded only where it is needed
+
+        held = self._pipeline.held
+        mtime_ns = held.key.mtime_ns if held else None
+        return Reading(self._reporter.status(), mtime_ns, self._cluster.connected, self._pipeline.waiting_files)
+
+    def _new_backoff(self) -> Trouble:
+        return Trouble(log, f"connecting to Hazelcast {self._cluster.address}")
 
     async def _loop(self, step: Callable[[float], Awaitable[None]], stage: str) -> None:
         while True:
@@ -109,12 +146,12 @@ class Bridge:
                     await self._cluster.lost.wait()
             except TimeoutError:
                 return
-            self._report.cluster_reason = "connection lost"
+            self._cluster.away_reason = "connection lost"
             log.warning("Hazelcast connection lost: %s", self._cluster.address)
         try:
             await self._cluster.connect()
         except ClusterError as error:
-            self._report.cluster_reason = str(error)
+            self._cluster.away_reason = str(error)
             self._attempted.set()
             await asyncio.sleep(self._connecting.met(str(error)))
             return
@@ -131,7 +168,9 @@ class Bridge:
         """Tell systemd how we are: READY once, then STATUS and, on proof, WATCHDOG."""
         interval_s = min(1.0, self._watchdog_s / 4)
         ready = False
+        due_s = time.monotonic()
         while True:
+            self._forgive_pause(time.monotonic() - due_s)
             if not ready and self._attempted.is_set() and self._discovery.ready.is_set():
                 ready = True
                 self._notify.ready()
@@ -143,8 +182,18 @@ class Bridge:
                 self._notify.watchdog_trigger()
             else:
                 self._notify.watchdog()
-            self._notify.status(self._report.line())
-            await asyncio.sleep(interval_s if ready else 0.05)
+            self._notify.status(self._reporter.line())
+            pause_s = interval_s if ready else 0.05
+            due_s = time.monotonic() + pause_s
+            await asyncio.sleep(pause_s)
+
+    def _forgive_pause(self, away_s: float) -> None:
+        """While this loop was away (SIGSTOP, a stolen processor), no stage could prove progress. A loop that hangs
+        sends no WATCHDOG=1, which is systemd's to judge."""
+        if away_s > PAUSE_S:
+            log.warning("the whole process was paused for %.1f s", away_s)
+            for stage in self._seen_s:
+                self._seen_s[stage] += away_s
 
     def _hung_stages(self) -> list[str]:
         now_s = time.monotonic()
@@ -179,7 +228,10 @@ async def _wait(event: asyncio.Event) -> None:
 
 
 async def serve(config: Config, reload: Callable[[], Config]) -> None:
-    """Run the bridge until SIGTERM or SIGINT; on SIGHUP go on with what `reload` returns, if it is valid."""
+    """Run the bridge until SIGTERM or SIGINT; on SIGHUP go on with what `reload` returns, if it is valid.
+
+    SIGHUP may be blocked until here, so that one that comes during the start waits for its handler.
+    """
     notify, metrics = Notify(), Metrics()
     ended, stop, reloaded = False, asyncio.Event(), [config]
 
@@ -205,13 +257,17 @@ async def serve(config: Config, reload: Callable[[], Config]) -> None:
     loop.add_signal_handler(signal.SIGINT, on_stop)
     loop.add_signal_handler(signal.SIGHUP, on_reload)
     log.info("scan-bridge %s starts: %s → %s", __version__, config.source.root, config.hazelcast.map)
-    exporter = _start_exporter(config, metrics)
-    while not ended:
-        stop.clear()
-        config = reloaded[-1]
-        await Bridge(config, metrics, notify, exporter).run(stop)
-        if not ended:
-            log.info("configuration reloaded")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    bridge = Bridge(config, metrics, notify, _start_exporter(config, metrics))
+    try:
+        while not ended:
+            stop.clear()
+            await bridge.run(stop)
+            if not ended:
+                await bridge.reconfigure(reloaded[-1])
+                log.info("configuration reloaded")
+    finally:
+        await bridge.close()
     log.info("scan-bridge stopped: published %d", metrics.published)
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from bridge.config import Source as SourceConfig
 from bridge.folder.inotify import Hints, Watcher, file_system_without_events
 from bridge.folder.listing import Folder, Listing, ScanRoot
+from bridge.model.status import SourceState, WatchMode
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
-from bridge.service.status_reporter import Report
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,14 @@ class Discovery:
         self,
         config: SourceConfig,
         pipeline: Pipeline,
-        report: Report,
         metrics: Metrics,
         progress: Callable[[], None],
     ) -> None:
         """`progress` is called, from a thread, as long as a listing gets on."""
         self._config = config
+        self._progress = progress
         self._root = ScanRoot(config.root, config.scan_days, progress)
         self._pipeline = pipeline
-        self._report = report
         self._metrics = metrics
         self._watcher: Watcher | None = None
         self._requested = asyncio.Event()
@@ -52,6 +51,10 @@ class Discovery:
         self._forget_at_s = 0.0
         self._root_folder: Folder | None = None
         self._next_listing_s = 0.0
+        self._listing: asyncio.Task[Listing] | None = None
+        self.state: SourceState = "missing"
+        self.reason = "not looked at yet"
+        self.watch_mode: WatchMode = "polling"
         self.ready = asyncio.Event()  # set once the watcher is armed, or there is nothing yet to arm it on
 
     def list_soon(self, *, forget: bool = False) -> None:
@@ -81,6 +84,17 @@ class Discovery:
         period_s = self._config.rescan_s if self._watcher else self._config.poll_s
         self._next_listing_s = time.monotonic() + (period_s if listing.state == "ok" else min(ABSENT_S, period_s))
 
+    def reconfigure(self, config: SourceConfig) -> None:
+        """Go on with another configuration; what is known of an unchanged ROOT stays known."""
+        old, self._config = self._config, config
+        if (old.root, old.scan_days) != (config.root, config.scan_days):
+            self._root = ScanRoot(config.root, config.scan_days, self._progress)
+        if (old.root, old.watch_mode) != (config.root, config.watch_mode):
+            self._root_folder = None  # as if it had been mounted just now
+            self.ready.clear()
+        if old != config:
+            self.list_soon(forget=old.root != config.root)
+
     def close(self) -> None:
         """Stop watching."""
         if self._watcher is not None:
@@ -91,7 +105,12 @@ class Discovery:
     async def _list(self) -> Listing:
         begin_s = time.monotonic()
         forget, self._forget = self._forget or begin_s >= self._forget_at_s, False
-        listing = await asyncio.to_thread(self._root.list_newest, self._pipeline.newer_than, forget=forget)
+        if self._listing is not None:  # a reload came in the midst of it, and a thread cannot be cancelled
+            await asyncio.wait({self._listing})
+        list_newest = asyncio.to_thread(self._root.list_newest, self._pipeline.newer_than, forget=forget)
+        self._listing = asyncio.create_task(list_newest)
+        listing = await asyncio.shield(self._listing)
+        self._listing = None
         if forget:
             took_s = time.monotonic() - begin_s
             self._forget_at_s = time.monotonic() + max(FORGET_S, took_s * FORGET_SHARE)
@@ -99,12 +118,12 @@ class Discovery:
         return listing
 
     def _tell(self, listing: Listing) -> None:
-        if (listing.state, listing.reason) != (self._report.source_state, self._report.source_reason):
+        if (listing.state, listing.reason) != (self.state, self.reason):
             if listing.state != "ok" or listing.reason:
                 log.warning("source %s: %s", listing.state, listing.reason)
-            elif self._report.source_state != "ok":
+            elif self.state != "ok":
                 log.info("source ok: watching %s", self._config.root)
-        self._report.source_state, self._report.source_reason = listing.state, listing.reason
+        self.state, self.reason = listing.state, listing.reason
 
     def _mode_changes(self, listing: Listing) -> bool:
         """Choose inotify or polling when ROOT is (re)mounted or recreated; whether there is something to arm."""
@@ -114,7 +133,7 @@ class Discovery:
             self.close()
             if root is not None:
                 self._watcher = self._open_watcher()
-        self._report.watch_mode = "inotify" if self._watcher else "polling"
+        self.watch_mode = "inotify" if self._watcher else "polling"
         self._pipeline.read_in_thread = self._watcher is None
         return self._watcher is not None
 

@@ -17,7 +17,7 @@ from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig
 from bridge.folder import reader
 from bridge.folder.listing import Listing, stat_scan
-from bridge.model.order import OrderKey, ScanFile, is_future, printable, supersedes
+from bridge.model.order import Held, OrderKey, ScanFile, is_future, printable, supersedes
 from bridge.model.provenance import Provenance
 from bridge.service.backlog import Backlog, Waiting
 from bridge.service.metrics import Metrics
@@ -56,6 +56,14 @@ class Pipeline:
         if quarantine.killer is not None:
             self._bad(quarantine.killer, "the bridge died while decoding it")
 
+    def reconfigure(self, config: SourceConfig) -> None:
+        """Go on with another configuration; what is known of an unchanged ROOT stays known."""
+        old, self._config = self._config, config
+        self._backlog.reconfigure(config.max_future_s, config.settle_s)
+        if old.root != config.root:
+            self._backlog.clear()
+            self._left_out = 0
+
     # ---- what comes in
 
     def hint(self, path: str, delay_s: float = 0.0) -> None:
@@ -89,6 +97,11 @@ class Pipeline:
     def _offer(self, file: ScanFile, delay_s: float) -> None:
         self._metrics.skipped += self._backlog.offer(file, time.monotonic(), time.time_ns(), delay_s=delay_s)
         self._wake.set()
+
+    @property
+    def held(self) -> Held | None:
+        """The place in the order of what the map holds, as far as known."""
+        return self._publisher.held
 
     @property
     def newest(self) -> ScanFile | None:

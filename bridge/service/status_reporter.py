@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hazelcast.core import HazelcastJsonValue
@@ -20,11 +21,10 @@ from bridge.model.status import (
     BridgeStatus,
     NewestStatus,
     PublishedStatus,
-    SourceState,
     SourceStatus,
-    WatchMode,
     from_ns,
 )
+from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.system.backoff import Trouble
@@ -35,20 +35,32 @@ log = logging.getLogger(__name__)
 SHORTEST_PAUSE_S = 0.2
 
 
-class Report:
+@dataclass(frozen=True)
+class Stages:
+    """What is reported on; only read, never changed here."""
+
+    cluster: Cluster
+    discovery: Discovery
+    pipeline: Pipeline
+    metrics: Metrics
+
+
+class StatusReporter:
     """Builds the status, and writes it after each publish and at every heartbeat."""
 
-    def __init__(self, config: Config, cluster: Cluster, pipeline: Pipeline, metrics: Metrics) -> None:
+    def __init__(self, config: Config, stages: Stages) -> None:
         self._config = config
-        self._cluster = cluster
-        self._pipeline = pipeline
-        self._metrics = metrics
+        self._cluster = stages.cluster
+        self._discovery = stages.discovery
+        self._pipeline = stages.pipeline
+        self._metrics = stages.metrics
         self._trouble = Trouble(log, "writing the status")
         self._written_s = float("-inf")
-        self.source_state: SourceState = "missing"
-        self.source_reason = "not looked at yet"
-        self.watch_mode: WatchMode = "polling"
-        self.cluster_reason = "not connected yet"
+
+    def reconfigure(self, config: Config) -> None:
+        """Go on with another configuration."""
+        self._config = config
+        self._written_s = float("-inf")
 
     async def step(self, longest_wait_s: float) -> None:
         """Write the status if it is time, else wait until it is."""
@@ -89,8 +101,8 @@ class Report:
             heartbeat_s=self._config.status.heartbeat_s,
             source=SourceStatus(
                 root=printable(str(self._config.source.root)),
-                state=self.source_state,
-                watch_mode=self.watch_mode,
+                state=self._discovery.state,
+                watch_mode=self._discovery.watch_mode,
             ),
             published=None
             if last is None
@@ -117,12 +129,12 @@ class Report:
         if last is not None:
             ago_s = (time.time_ns() - last.acknowledged_ns) / 1e9
             parts[0] += f" (last {last.provenance.source}, {ago_s:.1f} s ago, lag {last.lag_ms:.1f} ms)"
-        if self.source_state != "ok":
-            parts.append(f"waiting for scans: {self.source_reason}")
+        if self._discovery.state != "ok":
+            parts.append(f"waiting for scans: {self._discovery.reason}")
         if self._cluster.connected:
             parts.append(f"hazelcast connected to {self._cluster.address}")
         else:
-            parts.append(f"hazelcast away ({self._cluster.address}): {self.cluster_reason}")
+            parts.append(f"hazelcast away ({self._cluster.address}): {self._cluster.away_reason}")
         if self._metrics.bad:
             parts.append(f"{self._metrics.bad} bad")
         return "; ".join(parts)

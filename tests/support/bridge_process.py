@@ -181,6 +181,7 @@ class BridgeProcess:
         root: ROOT; by default `folder/root`, made if missing.
         command: what to run instead of the installed command.
         prefix: a command that runs the command, such as strace.
+        environment: more of the environment.
         sections: more of the configuration: `source={"rescan_s": 0.2}`.
     """
 
@@ -194,6 +195,7 @@ class BridgeProcess:
         root: Path | None = None,
         command: Sequence[str] = COMMAND,
         prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
         **sections: Mapping[str, Any],
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -205,6 +207,7 @@ class BridgeProcess:
         self.target = target
         self._sections = sections
         self._command = [*prefix, *command]
+        self._environment = environment or {}
         self._log_path = folder / "bridge.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._notify_name = f"scan-bridge-test-{os.getpid()}-{next(self._numbers)}"
@@ -244,7 +247,7 @@ class BridgeProcess:
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *self._command, "run", "--config", str(self.config_path)],
-                env={**_without_settings(os.environ), "NOTIFY_SOCKET": f"@{self._notify_name}"},
+                env={**_without_settings(os.environ), "NOTIFY_SOCKET": f"@{self._notify_name}", **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -76,10 +76,10 @@ MISBEHAVIOURS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
     "listing-hangs": (listing.ScanRoot, "list_newest", block),
     "read-hangs": (reader, "read", block),
     "publish-hangs": (publisher.Publisher, "publish", hang),
-    "report-hangs": (status_reporter.Report, "_write", hang),
+    "report-hangs": (status_reporter.StatusReporter, "_write", hang),
     "connect-hangs": (connection.Cluster, "connect", hang),
     "connect-fails-slowly": (connection.Cluster, "connect", fail_slowly),
-    "main-loop-hangs": (status_reporter.Report, "line", block),
+    "main-loop-hangs": (status_reporter.StatusReporter, "line", block),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -227,3 +228,85 @@ def test_many_sighups_in_a_row_leak_nothing(bridge: BridgeProcess, consumer: Con
     consumer.expect(land(bridge.root, f"{day()}/b.arrow"))
     assert len(list(Path(f"/proc/{bridge.pid}/fd").iterdir())) == open_files
     assert consumer.sources == [f"{day()}/a.arrow", f"{day()}/b.arrow"]
+
+
+def test_a_reload_forgets_nothing(bridge: BridgeProcess, client: hazelcast.HazelcastClient, consumer: Consumer) -> None:
+    consumer.expect(land(bridge.root, f"{day()}/a.arrow"))
+    land(bridge.root, f"{day()}/b.arrow", b"no scan at all")
+    before = bridge.wait_status(client, lambda status: status["counters"]["bad"] == 1, "the bad scan is counted")
+
+    for _ in range(3):
+        reload(bridge)
+        bridge.wait_status(client, lambda status: status["heartbeat_at"] > before["heartbeat_at"], "a new status")
+
+    consumer.expect(land(bridge.root, f"{day()}/c.arrow"))
+    after = bridge.wait_status(client, lambda status: status["counters"]["published"] == 2, "it publishes")
+    assert before["published"]["path"] == f"{day()}/a.arrow"
+    assert after["counters"] == {**before["counters"], "published": 2}
+    assert len(bridge.lines("bad scan")) == 1
+    assert len(bridge.lines("Hazelcast connected")) == 1
+
+
+def test_a_reload_shows_the_last_published_scan_all_the_while(
+    bridge: BridgeProcess, client: hazelcast.HazelcastClient, consumer: Consumer
+) -> None:
+    path = land(bridge.root, f"{day()}/a.arrow")
+    consumer.expect(path)
+    bridge.wait_status(client, lambda status: status["published"], "it is published")
+
+    bridge.configure(status={"heartbeat_s": 0.6})
+    reload(bridge)
+
+    status = bridge.wait_status(client, lambda status: status["heartbeat_s"] == 0.6, "the new heartbeat")
+    assert status["published"]["path"] == path
+
+
+def test_reloads_while_hazelcast_is_away_count_no_file_twice(new_bridge: NewBridge, own_member: Member) -> None:
+    target = Target(own_member.address, own_member.cluster_name, "scans")
+    own_member.kill()
+    bridge = new_bridge(target=target)
+    for number in range(1300):  # more than are held
+        land(bridge.root, f"{day()}/{number:04}.arrow", scan())
+    bridge.start()
+    bridge.wait_status_line("hazelcast away")
+
+    for _ in range(3):
+        reload(bridge)
+
+    own_member.start()
+    client = own_member.client()
+    status = bridge.wait_status(client, lambda status: status["counters"]["published"] == 1, "it publishes")
+    assert status["counters"]["skipped"] == 1299
+
+
+def test_a_pause_shorter_than_the_watchdogs_time_is_no_hang(new_bridge: NewBridge, consumer: Consumer) -> None:
+    bridge = new_bridge(environment={"WATCHDOG_USEC": "6000000"}).start()  # a stage hangs after 4 s
+    consumer.expect(land(bridge.root, f"{day()}/a.arrow"))
+
+    bridge.send(signal.SIGSTOP)
+    time.sleep(5)  # the pause itself
+    bridge.notified.clear()
+    bridge.send(signal.SIGCONT)
+
+    bridge.wait_log("the whole process was paused for")
+    consumer.expect(land(bridge.root, f"{day()}/b.arrow"))
+    eventually(lambda: bridge.notified.count("WATCHDOG=1") > 2, "it goes on")
+    assert "WATCHDOG=trigger" not in bridge.notified
+
+
+def waits_for_its_handler(signal_: signal.Signals, pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    blocked = next(line for line in status.splitlines() if line.startswith("SigBlk:")).split()[1]
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()  # before that, a new process blocks every signal
+    return b"\0run\0" in command and b"setpriv" not in command and bool(int(blocked, 16) & 1 << (signal_ - 1))
+
+
+def test_a_sighup_that_comes_during_the_start_is_a_reload(new_bridge: NewBridge) -> None:
+    bridge = new_bridge().start(wait=False)
+    eventually(lambda: waits_for_its_handler(signal.SIGHUP, bridge.pid), "the start has begun")
+
+    bridge.send(signal.SIGHUP)
+
+    bridge.wait_log("configuration reloaded")
+    bridge.wait_ready()
+    assert not waits_for_its_handler(signal.SIGHUP, bridge.pid)

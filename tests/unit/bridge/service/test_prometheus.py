@@ -17,8 +17,9 @@ from support.hazelcast_member import free_port
 
 from bridge import __version__
 from bridge.model.status import BridgeStatus, Counters, NewestStatus, PublishedStatus, SourceStatus, from_ns
+from bridge.service import prometheus
 from bridge.service.metrics import Metrics
-from bridge.service.prometheus import Exporter
+from bridge.service.prometheus import Exporter, Reading
 
 TYPES = {
     "scan_bridge_build_info": "gauge",
@@ -85,6 +86,11 @@ def status(metrics: Metrics, *, published: bool = True, newest: bool = True) -> 
     )
 
 
+def reading(of: BridgeStatus, *, waiting_files: int = 0, connected: bool = True) -> Reading:
+    mtime_ns = of.published.mtime_ns if of.published else None
+    return Reading(of, mtime_ns, connected, waiting_files)
+
+
 class Scraped:
     """What one scrape brought."""
 
@@ -116,7 +122,7 @@ def scrape(exporter: Exporter) -> Callable[[], Scraped]:
 
 
 def test_every_metric_has_its_name_type_and_help(exporter: Exporter, scrape: Callable[[], Scraped]) -> None:
-    exporter.observe(lambda: status(Metrics()), lambda: True, lambda: 0)
+    exporter.observe(lambda: reading(status(Metrics()), waiting_files=0))
 
     families = scrape().families
 
@@ -126,7 +132,7 @@ def test_every_metric_has_its_name_type_and_help(exporter: Exporter, scrape: Cal
 
 def test_values_are_the_bridges_own(exporter: Exporter, scrape: Callable[[], Scraped]) -> None:
     metrics = Metrics(published=7, skipped=2, bad=3, retries=4, reconnects=5, overflows=6)
-    exporter.observe(lambda: status(metrics), lambda: True, lambda: 9)
+    exporter.observe(lambda: reading(status(metrics), waiting_files=9))
 
     seen = scrape()
 
@@ -158,7 +164,7 @@ def test_a_lag_counts_in_its_bucket_and_those_above(exporter: Exporter, scrape: 
 
 
 def test_what_is_not_known_is_left_out_not_zero(exporter: Exporter, scrape: Callable[[], Scraped]) -> None:
-    exporter.observe(lambda: status(Metrics(), published=False, newest=False), lambda: False, lambda: 0)
+    exporter.observe(lambda: reading(status(Metrics(), published=False, newest=False), connected=False))
 
     seen = scrape()
 
@@ -192,6 +198,32 @@ def test_an_address_that_is_not_ours_costs_only_the_metrics_and_a_warning(
     assert [record.levelname for record in caplog.records if record.name == "bridge.service.prometheus"] == ["WARNING"]
 
 
+def test_idle_connections_take_a_bounded_number_of_threads_and_leave_when_their_time_is_up(
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prometheus._Handler, "timeout", 0.5)
+    address = f"127.0.0.1:{free_port()}"
+    exporter.serve(address)
+    exporter.observe(lambda: reading(status(Metrics())))
+    before = threading.active_count()
+
+    host, _, port = address.partition(":")
+    idle = [socket.create_connection((host, int(port))) for _ in range(70)]
+    closed_at_once = idle[prometheus.MOST_CONNECTIONS :]
+    for connection in closed_at_once:
+        connection.settimeout(10)
+        assert connection.recv(1) == b""
+    assert threading.active_count() <= before + prometheus.MOST_CONNECTIONS
+    for connection in idle[: prometheus.MOST_CONNECTIONS]:
+        connection.settimeout(10)
+        assert connection.recv(1) == b""
+
+    assert Scraped(address).families
+    assert "Traceback" not in capfd.readouterr().err
+    for connection in idle:
+        connection.close()
+
+
 def test_it_listens_on_an_ipv6_address(exporter: Exporter, caplog: pytest.LogCaptureFixture) -> None:
     address = f"[::1]:{free_port()}"
 
@@ -207,7 +239,7 @@ def test_scrapes_while_the_bridge_publishes_are_whole_and_never_go_back(
     exporter: Exporter, scrape: Callable[[], Scraped]
 ) -> None:
     metrics = Metrics(on_lag=exporter.scan_published)
-    exporter.observe(lambda: status(metrics), lambda: True, lambda: 0)
+    exporter.observe(lambda: reading(status(metrics), waiting_files=0))
     done = threading.Event()
 
     def publish() -> None:

@@ -21,10 +21,11 @@ from bridge.folder.listing import Listing
 from bridge.model.order import ScanFile
 from bridge.model.provenance import Provenance
 from bridge.model.status import SCHEMA_VERSION, BridgeStatus, NewestStatus, from_ns, iso_utc
+from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.service.quarantine import Quarantine
-from bridge.service.status_reporter import Report
+from bridge.service.status_reporter import Stages, StatusReporter
 
 
 class Parts:
@@ -43,7 +44,9 @@ class Parts:
         publisher = Publisher(cluster, config.hazelcast.scan_key, config.status.instance, config.source.max_future_s)
         quarantine = Quarantine(folder / "state")
         self.pipeline = Pipeline(config.source, cluster, publisher, self.metrics, quarantine)
-        self.report = Report(config, cluster, self.pipeline, self.metrics)
+        self.cluster = cluster
+        self.discovery = Discovery(config.source, self.pipeline, self.metrics, progress=lambda: None)
+        self.report = StatusReporter(config, Stages(cluster, self.discovery, self.pipeline, self.metrics))
 
 
 @pytest.fixture
@@ -166,15 +169,15 @@ def test_the_line_of_a_bridge_that_has_just_begun(parts: Parts) -> None:
 
 
 def test_the_line_says_what_is_missing(parts: Parts) -> None:
-    parts.report.source_state, parts.report.source_reason = "missing", "/scans does not exist"
-    parts.report.cluster_reason = "connection refused"
+    parts.discovery.state, parts.discovery.reason = "missing", "/scans does not exist"
+    parts.cluster.away_reason = "connection refused"
     line = parts.report.line()
     assert "; waiting for scans: /scans does not exist; " in line
     assert line.endswith(": connection refused")
 
 
 def test_the_line_of_a_bridge_at_work(parts: Parts) -> None:
-    parts.report.source_state, parts.report.source_reason = "ok", ""
+    parts.discovery.state, parts.discovery.reason = "ok", ""
     parts.metrics.published = 1234
     parts.pipeline.last = published(time.time_ns() - 1_200_000_000)
     begin = r"published 1234 \(last 2026-03-24/scan_0815\.arrow, \d+\.\d s ago, lag 1\.4 ms\); hazelcast "
