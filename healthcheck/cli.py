@@ -16,7 +16,7 @@ from bridge import __version__
 from bridge.config import DEFAULT_CONFIG_PATH, ENV_PREFIX, ConfigError
 from bridge.system import journal
 from healthcheck.act.apprise_urls import SpareNotifier
-from healthcheck.check import AlreadyRunning, last_completed, look, run_check
+from healthcheck.check import AlreadyRunning, inspect, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.keep import mute
 from healthcheck.keep.mute import Mute, MuteError
@@ -162,9 +162,9 @@ def _check(arguments: argparse.Namespace) -> int:
         return _act(arguments, config)
     if arguments.unless_checked_within:
         return _refuse("--unless-checked-within needs --act", UNKNOWN)
-    report = look(config)
+    report = inspect(config)
     print(terminal.as_json(report) if arguments.json else terminal.nagios(report))
-    return terminal.NAGIOS[report.severity]
+    return report.severity.nagios_code
 
 
 def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
@@ -181,7 +181,7 @@ def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
         _nothing_to_do(str(error))
         return 0
     print(terminal.as_json(report) if arguments.json else terminal.nagios(report))
-    return terminal.NAGIOS[report.severity]
+    return report.severity.nagios_code
 
 
 def _nothing_to_do(why: str) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from healthcheck.alert import alerts
-from healthcheck.alert.message import compose
+from healthcheck.alert.alerts import Alerting
+from healthcheck.alert.message import Writer
 from healthcheck.config.settings import HealthConfig
 from healthcheck.keep.state import State
 from healthcheck.model.alert import Change, Delivery, Message
@@ -46,33 +45,48 @@ class Notifier(Protocol):
         """
 
 
-def tell(
-    state: State, save: Save, notifier: Notifier, config: HealthConfig, changes: Sequence[Change], now: datetime
-) -> tuple[State, tuple[Delivery, ...]]:
-    """Deliver everything untold, those that failed last time last. Returns the state as it was saved.
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """The way from what is untold to the recipients. `save` writes the state; what it raises ends the delivering."""
 
-    Args:
-        save: writes the state; what it raises ends the telling.
-        changes: what this check changed, to log what cannot be told only when it is new.
-    """
-    health = config.health
-    news = alerts.untold(state.alerts, health.addresses, now, health.alerts)
-    state = replace(state, unreachable={block: why for block, why in state.unreachable.items() if block in news})
-    deadline = time.monotonic() + MOST_DELIVERY_TIMEOUTS * health.alerts.send_timeout_s
-    deliveries = []
-    for block in sorted(news, key=lambda block: (block in state.unreachable, block)):
-        again = block in state.sending
-        message = compose(block, news[block], state.alerts, now, config.status.instance, again=again)
-        before = state.unreachable.get(block)
-        error: str | None = "not tried: other recipients took too long"
-        if time.monotonic() < deadline:
-            state = save(replace(state, sending={**state.sending, block: now}))
-            error = _send(notifier, message)
-            state = save(_after(state, message, error, config, now))
+    notifier: Notifier
+    save: Save
+    alerting: Alerting
+    config: HealthConfig
+
+    def deliver(self, state: State, changes: Sequence[Change]) -> tuple[State, tuple[Delivery, ...]]:
+        """Deliver everything untold, those that failed last time last. Returns the state as it was saved.
+
+        Args:
+            changes: what this check changed, to log what cannot be told only when it is new.
+        """
+        news = self.alerting.untold(state.alerts)
+        state = replace(state, unreachable={block: why for block, why in state.unreachable.items() if block in news})
+        deadline = time.monotonic() + MOST_DELIVERY_TIMEOUTS * self.config.health.alerts.send_timeout_s
+        writer = Writer(self.config.status.instance, self.alerting.now)
+        deliveries = []
+        for block in sorted(news, key=lambda block: (block in state.unreachable, block)):
+            message = writer.compose(block, news[block], state.alerts, again=block in state.sending)
+            before = state.unreachable.get(block)
+            error: str | None = "not tried: other recipients took too long"
+            if time.monotonic() < deadline:
+                state = self.save(replace(state, sending={**state.sending, block: self.alerting.now}))
+                error = _send(self.notifier, message)
+                state = self.save(self._after(state, message, error))
+            if error:
+                _complain(message, error, changes, before)
+            deliveries.append(Delivery(message, error))
+        return state, tuple(deliveries)
+
+    def _after(self, state: State, message: Message, error: str | None) -> State:
+        """The state once the notifier has answered."""
+        block = message.block
+        unreachable = {other: why for other, why in state.unreachable.items() if other != block}
+        sending = {other: at for other, at in state.sending.items() if other != block}
         if error:
-            _complain(message, error, changes, before)
-        deliveries.append(Delivery(message, error))
-    return state, tuple(deliveries)
+            return replace(state, sending=sending, unreachable={**unreachable, block: error})
+        told = self.alerting.mark_told(state.alerts, block, message.changes)
+        return replace(state, sending=sending, unreachable=unreachable, alerts=told)
 
 
 def _send(notifier: Notifier, message: Message) -> str | None:
@@ -84,17 +98,6 @@ def _send(notifier: Notifier, message: Message) -> str | None:
     except Exception as error:  # noqa: BLE001  # whatever a notifier raises, it did not deliver
         return type(error).__name__  # its text may hold a secret
     return None
-
-
-def _after(state: State, message: Message, error: str | None, config: HealthConfig, now: datetime) -> State:
-    """The state once the notifier has answered."""
-    block = message.block
-    unreachable = {other: why for other, why in state.unreachable.items() if other != block}
-    sending = {other: at for other, at in state.sending.items() if other != block}
-    if error:
-        return replace(state, sending=sending, unreachable={**unreachable, block: error})
-    told = alerts.tell(state.alerts, config.health.addresses, block, message.changes, now)
-    return replace(state, sending=sending, unreachable=unreachable, alerts=told)
 
 
 def _complain(message: Message, error: str, changes: Sequence[Change], before: str | None) -> None:

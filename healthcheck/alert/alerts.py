@@ -1,4 +1,4 @@
-"""One alert per problem: from findings to what each group has yet to be told. Pure; no I/O, no clock.
+"""One alert per problem: from findings to what each recipient has yet to be told. Pure; no I/O, no clock.
 
 An alert records what is wrong and what every recipient was told of it; messages are the difference. So nothing is
 told twice, nothing that was not delivered counts as told, and whoever could not be reached is told afterwards.
@@ -11,105 +11,131 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from healthcheck.config.settings import Alerts
-from healthcheck.model.alert import Change, ChangeKind
-from healthcheck.model.finding import Block, Cause, Finding, Group, Rule, Severity, worst
-
-Addresses = Mapping[Group, tuple[Block, ...]]  # who belongs to each group
+from healthcheck.model.alert import Addresses, Alert, Change, ChangeKind, Told
+from healthcheck.model.finding import Block, Cause, Finding, Rule, Severity, worst
+from healthcheck.model.report import OpenAlert
 
 # A passing explanation, no news.
 NOT_NEWS = (Cause.RECOVERING,)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a recipient was last told of an alert, and when."""
+class Alerting:
+    """One check's view of its alerts: the time, how often is told what, and whom."""
 
-    severity: Severity
-    causes: tuple[str, ...]
-    at: datetime
+    now: datetime
+    settings: Alerts
+    addresses: Addresses = field(default_factory=dict)
+    muted: bool = False  # nothing is told now. What comes and goes meanwhile is never told.
 
+    def plan(self, alerts: Sequence[Alert], past: Sequence[Alert], findings: Iterable[Finding]) -> tuple[Alert, ...]:
+        """The alerts after this check.
 
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One problem, from its first finding until it is over and everybody knows."""
+        1. A finding of a rule that an open alert covers belongs to that alert.
+        2. Any other opens one, together with the findings that are its consequences.
+        3. An alert none of whose rules is bad, or unknown, for long enough is over.
 
-    rule: Rule
-    opened_at: datetime
-    severity: Severity
-    cause: str
-    words: tuple[str, ...]
-    look_further: str
-    covers: tuple[Rule, ...]  # this problem's rules: the first one and its consequences
-    last_bad_at: datetime
-    wanted: dict[Group, Severity] = field(default_factory=dict)  # who must know, and the worst of it for them
-    causes: tuple[str, ...] = ()  # all so far, in order
-    done: tuple[str, ...] = ()
-    healthy_since: datetime | None = None
-    resolved_at: datetime | None = None
-    reopened: int = 0  # how often in a row it came back soon after its end
-    told: dict[Block, Told] = field(default_factory=dict)
-    told_end: tuple[Block, ...] = ()
+        Args:
+            alerts: open ones, and those that are over but not yet told.
+            past: settled ones, to notice what comes back soon.
+        """
+        by_rule = {finding.rule: finding for finding in findings}
+        bad = {rule: finding for rule, finding in by_rule.items() if finding.severity.is_bad}
+        standing = [_not_after(alert, self.now) for alert in alerts]
+        owner = {rule: index for index, alert in enumerate(standing) if not alert.resolved_at for rule in alert.covers}
+        new: dict[Rule, list[Finding]] = {}
+        for finding in bad.values():
+            if finding.rule in owner:
+                continue
+            root = _root(finding, bad)
+            if root in owner:
+                index = owner[root]
+                standing[index] = replace(standing[index], covers=(*standing[index].covers, finding.rule))
+            else:
+                new.setdefault(root, []).append(finding)
+        updated = [self._update(alert, by_rule) for alert in standing]
+        opened = [self._open(bad[root], members, [*standing, *past]) for root, members in new.items()]
+        return (*updated, *opened)
 
-    @property
-    def id(self) -> str:
-        """Unique: a rule opens at most one alert in a check."""
-        return f"{self.rule}@{self.opened_at.isoformat()}"
+    def untold(self, alerts: Iterable[Alert]) -> dict[Block, tuple[Change, ...]]:
+        """What each recipient has not been told yet, worst first."""
+        news: dict[Block, list[Change]] = {}
+        for alert in alerts:
+            for block, severity in alert.recipients(self.addresses).items():
+                if kind := self._news(alert, block, severity):
+                    news.setdefault(block, []).append(_change(kind, alert))
+        return {
+            block: tuple(sorted(items, key=lambda item: (item.kind == "resolved", -item.severity.rank)))
+            for block, items in sorted(news.items())
+        }
 
-    @property
-    def title(self) -> str:
-        """`stale_data (bridge stuck)`."""
-        return f"{self.rule} ({self.cause})" if self.cause else self.rule
+    def mark_told(self, alerts: Iterable[Alert], block: Block, changes: Iterable[Change]) -> tuple[Alert, ...]:
+        """The alerts after a message with these changes reached the recipient."""
+        kinds = {change.alert_id: change.kind for change in changes}
+        return tuple(
+            self._told(alert, block, ended=kinds[alert.id] == "resolved") if alert.id in kinds else alert
+            for alert in alerts
+        )
 
-    def recipients(self, addresses: Addresses) -> dict[Block, Severity]:
-        """Who must know, and the worst of it for them. A block that belongs to two groups is one recipient."""
-        found: dict[Block, Severity] = {}
-        for group, severity in self.wanted.items():
-            for block in addresses.get(group, ()):
-                found[block] = worst([severity, found.get(block, severity)])
-        return found
+    def hold_s(self, alert: Alert) -> float:
+        """How long the problem must stay gone to be over: doubled each time it came back soon."""
+        longest = max(self.settings.repeat_s, self.settings.resolve_after_s)
+        return min(self.settings.resolve_after_s * 2.0 ** min(alert.reopened, 30), longest)
 
-    def is_settled(self, addresses: Addresses) -> bool:
-        """Over, and everybody who had to know was told so."""
-        return self.resolved_at is not None and set(self.recipients(addresses)) <= set(self.told_end)
+    def _open(self, root: Finding, members: Sequence[Finding], earlier: Iterable[Alert]) -> Alert:
+        soon = timedelta(seconds=self.settings.flap_s)
+        flaps = [
+            alert.reopened + 1
+            for alert in earlier
+            if alert.rule == root.rule and alert.resolved_at and self.now - alert.resolved_at <= soon
+        ]
+        alert = Alert(
+            rule=root.rule,
+            opened_at=self.now,
+            severity=root.severity,
+            cause="",
+            words=(),
+            look_further="",
+            covers=(root.rule, *(finding.rule for finding in members if finding.rule != root.rule)),
+            last_bad_at=self.now,
+            reopened=max(flaps, default=0),
+        )
+        return _still_bad(alert, members, self.now)
 
+    def _update(self, alert: Alert, by_rule: Mapping[Rule, Finding]) -> Alert:
+        if alert.resolved_at:
+            return alert
+        members = [by_rule[rule] for rule in alert.covers if rule in by_rule]
+        bad = [finding for finding in members if finding.severity.is_bad]
+        if bad:
+            return _still_bad(alert, bad, self.now)
+        if any(finding.severity is Severity.UNKNOWN for finding in members):
+            return replace(alert, healthy_since=None)
+        since = alert.healthy_since or self.now
+        if (self.now - since).total_seconds() < self.hold_s(alert):
+            return replace(alert, healthy_since=since)
+        # What came and went while all was muted is nobody's business; whoever was told of it hears the end.
+        wanted = alert.wanted if alert.told or not self.muted else {}
+        return replace(alert, healthy_since=since, resolved_at=self.now, wanted=wanted)
 
-def plan(
-    alerts: Sequence[Alert],
-    past: Sequence[Alert],
-    findings: Iterable[Finding],
-    now: datetime,
-    settings: Alerts,
-    *,
-    muted: bool = False,
-) -> tuple[Alert, ...]:
-    """The alerts after this check.
+    def _news(self, alert: Alert, block: Block, severity: Severity) -> ChangeKind | None:
+        told = alert.told.get(block)
+        if alert.resolved_at:
+            return None if block in alert.told_end else "resolved"
+        if told is None:
+            return "opened"
+        if severity.rank > told.severity.rank:
+            return "worsened"
+        if set(alert.causes) - set(told.causes):
+            return "changed"
+        if alert.healthy_since is None and (self.now - told.at).total_seconds() >= self.settings.repeat_s:
+            return "repeated"
+        return None
 
-    1. A finding of a rule that an open alert covers belongs to that alert.
-    2. Any other opens one, together with the findings that are its consequences.
-    3. An alert none of whose rules is bad, or unknown, for long enough is over.
-
-    Args:
-        alerts: open ones, and those that are over but not yet told.
-        past: settled ones, to notice what comes back soon.
-        muted: nothing is told now. What comes and goes meanwhile is never told.
-    """
-    by_rule = {finding.rule: finding for finding in findings}
-    bad = {rule: finding for rule, finding in by_rule.items() if finding.severity.is_bad}
-    standing = [_not_after(alert, now) for alert in alerts]
-    owner = {rule: index for index, alert in enumerate(standing) if not alert.resolved_at for rule in alert.covers}
-    new: dict[Rule, list[Finding]] = {}
-    for finding in bad.values():
-        if finding.rule in owner:
-            continue
-        root = _root(finding, bad)
-        if root in owner:
-            index = owner[root]
-            standing[index] = replace(standing[index], covers=(*standing[index].covers, finding.rule))
-        else:
-            new.setdefault(root, []).append(finding)
-    updated = [_update(alert, by_rule, now, settings, muted) for alert in standing]
-    opened = [_open(bad[root], members, now, settings, [*standing, *past]) for root, members in new.items()]
-    return (*updated, *opened)
+    def _told(self, alert: Alert, block: Block, *, ended: bool) -> Alert:
+        known = Told(alert.recipients(self.addresses).get(block, alert.severity), alert.causes, self.now)
+        told_end = (*alert.told_end, block) if ended else alert.told_end
+        return replace(alert, told={**alert.told, block: known}, told_end=told_end)
 
 
 def changes(before: Sequence[Alert], after: Sequence[Alert]) -> tuple[Change, ...]:
@@ -132,33 +158,29 @@ def changes(before: Sequence[Alert], after: Sequence[Alert]) -> tuple[Change, ..
     return tuple(found)
 
 
-def untold(
-    alerts: Iterable[Alert], addresses: Addresses, now: datetime, settings: Alerts
-) -> dict[Block, tuple[Change, ...]]:
-    """What each recipient has not been told yet, worst first."""
-    news: dict[Block, list[Change]] = {}
+def standing(alerts: Iterable[Alert], addresses: Addresses) -> tuple[OpenAlert, ...]:
+    """The open alerts, for those who show them."""
+    shown = []
     for alert in alerts:
-        for block, severity in alert.recipients(addresses).items():
-            kind = _kind(alert, block, severity, now, settings)
-            if kind:
-                news.setdefault(block, []).append(_change(kind, alert))
-    return {
-        block: tuple(sorted(items, key=lambda item: (item.kind == "resolved", -item.severity.rank)))
-        for block, items in sorted(news.items())
-    }
+        if alert.resolved_at:
+            continue
+        recipients = alert.recipients(addresses)
+        shown.append(
+            OpenAlert(
+                alert.id,
+                alert.title,
+                alert.severity,
+                alert.opened_at,
+                "; ".join(alert.words),
+                groups=tuple(alert.wanted),
+                told=tuple(block for block in recipients if block in alert.told),
+                untold=tuple(block for block in recipients if block not in alert.told),
+            )
+        )
+    return tuple(shown)
 
 
-def tell(
-    alerts: Iterable[Alert], addresses: Addresses, block: Block, changes: Iterable[Change], now: datetime
-) -> tuple[Alert, ...]:
-    """The alerts after a message with these changes reached the recipient."""
-    kinds = {change.alert_id: change.kind for change in changes}
-    return tuple(
-        _mark(alert, addresses, block, kinds[alert.id], now) if alert.id in kinds else alert for alert in alerts
-    )
-
-
-def note(alerts: Iterable[Alert], rule: Rule, done: str, cause: Cause | None = None) -> tuple[Alert, ...]:
+def note_done(alerts: Iterable[Alert], rule: Rule, done: str, cause: Cause | None = None) -> tuple[Alert, ...]:
     """Write what was done into the open alert that covers the rule; a cause given here is told as news, once."""
     return tuple(
         replace(
@@ -172,59 +194,12 @@ def note(alerts: Iterable[Alert], rule: Rule, done: str, cause: Cause | None = N
     )
 
 
-def hold_s(alert: Alert, settings: Alerts) -> float:
-    """How long the problem must stay gone to be over: doubled each time it came back soon."""
-    return min(
-        settings.resolve_after_s * 2.0 ** min(alert.reopened, 30), max(settings.repeat_s, settings.resolve_after_s)
-    )
-
-
 def _root(finding: Finding, bad: Mapping[Rule, Finding]) -> Rule:
-    seen = {finding.rule}
-    while finding.explained_by and finding.explained_by in bad and finding.explained_by not in seen:
+    passed = {finding.rule}
+    while finding.explained_by and finding.explained_by in bad and finding.explained_by not in passed:
         finding = bad[finding.explained_by]
-        seen.add(finding.rule)
+        passed.add(finding.rule)
     return finding.rule
-
-
-def _open(
-    root: Finding, members: Sequence[Finding], now: datetime, settings: Alerts, earlier: Iterable[Alert]
-) -> Alert:
-    soon = timedelta(seconds=settings.flap_s)
-    flaps = [
-        alert.reopened + 1
-        for alert in earlier
-        if alert.rule == root.rule and alert.resolved_at and now - alert.resolved_at <= soon
-    ]
-    alert = Alert(
-        rule=root.rule,
-        opened_at=now,
-        severity=root.severity,
-        cause="",
-        words=(),
-        look_further="",
-        covers=(root.rule, *(finding.rule for finding in members if finding.rule != root.rule)),
-        last_bad_at=now,
-        reopened=max(flaps, default=0),
-    )
-    return _still_bad(alert, members, now)
-
-
-def _update(alert: Alert, by_rule: Mapping[Rule, Finding], now: datetime, settings: Alerts, muted: bool) -> Alert:
-    if alert.resolved_at:
-        return alert
-    members = [by_rule[rule] for rule in alert.covers if rule in by_rule]
-    bad = [finding for finding in members if finding.severity.is_bad]
-    if bad:
-        return _still_bad(alert, bad, now)
-    if any(finding.severity is Severity.UNKNOWN for finding in members):
-        return replace(alert, healthy_since=None)
-    since = alert.healthy_since or now
-    if (now - since).total_seconds() < hold_s(alert, settings):
-        return replace(alert, healthy_since=since)
-    # What came and went while all was muted is nobody's business; whoever was told of it hears the end.
-    wanted = alert.wanted if alert.told or not muted else {}
-    return replace(alert, healthy_since=since, resolved_at=now, wanted=wanted)
 
 
 def _still_bad(alert: Alert, bad: Sequence[Finding], now: datetime) -> Alert:
@@ -249,27 +224,6 @@ def _still_bad(alert: Alert, bad: Sequence[Finding], now: datetime) -> Alert:
         last_bad_at=now,
         healthy_since=None,
     )
-
-
-def _kind(alert: Alert, block: Block, severity: Severity, now: datetime, settings: Alerts) -> ChangeKind | None:
-    told = alert.told.get(block)
-    if alert.resolved_at:
-        return None if block in alert.told_end else "resolved"
-    if told is None:
-        return "opened"
-    if severity.rank > told.severity.rank:
-        return "worsened"
-    if set(alert.causes) - set(told.causes):
-        return "changed"
-    if alert.healthy_since is None and (now - told.at).total_seconds() >= settings.repeat_s:
-        return "repeated"
-    return None
-
-
-def _mark(alert: Alert, addresses: Addresses, block: Block, kind: ChangeKind, now: datetime) -> Alert:
-    known = Told(alert.recipients(addresses).get(block, alert.severity), alert.causes, now)
-    ended = (*alert.told_end, block) if kind == "resolved" else alert.told_end
-    return replace(alert, told={**alert.told, block: known}, told_end=ended)
 
 
 def _change(kind: ChangeKind, alert: Alert) -> Change:

@@ -6,10 +6,10 @@ Plain text, because it goes to chats, mails and pagers alike; the first line alo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from healthcheck.alert.alerts import Alert
-from healthcheck.model.alert import Change, Message
+from healthcheck.model.alert import Alert, Change, Message
 from healthcheck.model.finding import Block
 from healthcheck.text import clock, duration
 
@@ -23,24 +23,29 @@ _SHOWN = {
 }
 
 
-def compose(
-    block: Block, changes: tuple[Change, ...], alerts: Iterable[Alert], now: datetime, instance: str, *, again: bool
-) -> Message:
-    """One recipient's message.
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes, and when: the bridge's name, for those who watch several, and the time of the check."""
 
-    Args:
-        changes: what to tell, worst first; of alerts among `alerts`.
-        instance: the bridge's name, for those who watch several.
-        again: an earlier attempt was cut off, so the recipient may have got this already.
-    """
-    by_id = {alert.id: alert for alert in alerts}
-    paragraphs = [_paragraph(change, by_id[change.alert_id], now) for change in changes[:MOST_ITEMS]]
-    if len(changes) > MOST_ITEMS:
-        paragraphs.append(f"… and {len(changes) - MOST_ITEMS} more: scan-bridge-health alerts")
-    if again:
-        paragraphs.append("(The check was cut off while sending this before: you may have got it already.)")
-    paragraphs.append(f"scan-bridge {instance}, {clock(now)}. Silence during work: scan-bridge-health mute 30m --why …")
-    return Message(block, _subject(changes, by_id, instance), "\n\n".join(paragraphs), changes)
+    instance: str
+    now: datetime
+
+    def compose(self, block: Block, changes: tuple[Change, ...], alerts: Iterable[Alert], *, again: bool) -> Message:
+        """One recipient's message.
+
+        Args:
+            changes: what to tell, worst first; of alerts among `alerts`.
+            again: an earlier attempt was cut off, so the recipient may have got this already.
+        """
+        by_id = {alert.id: alert for alert in alerts}
+        paragraphs = [_paragraph(change, by_id[change.alert_id], self.now) for change in changes[:MOST_ITEMS]]
+        if len(changes) > MOST_ITEMS:
+            paragraphs.append(f"… and {len(changes) - MOST_ITEMS} more: scan-bridge-health alerts")
+        if again:
+            paragraphs.append("(The check was cut off while sending this before: you may have got it already.)")
+        signature = f"scan-bridge {self.instance}, {clock(self.now)}."
+        paragraphs.append(f"{signature} Silence during work: scan-bridge-health mute 30m --why …")
+        return Message(block, _subject(changes, by_id, self.instance), "\n\n".join(paragraphs), changes)
 
 
 def _subject(changes: tuple[Change, ...], by_id: Mapping[str, Alert], instance: str) -> str:

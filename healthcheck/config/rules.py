@@ -6,42 +6,54 @@ The defaults are what is shipped; every one of them can be changed in `[health.r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from bridge.config import Seconds, Section
 from healthcheck.model import finding
+from healthcheck.model.finding import Severity
 
 Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["off"]
 Group = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
 Groups = Annotated[tuple[Group, ...], Field(description="Groups that are told.")]
 Action = Annotated[finding.Action, Field(description="What is done about it: see `[health.rules]`.")]
-Severity = Annotated[Literal["warning", "critical"], Field(description="How bad it is.")]
+HowBad = Annotated[Literal[Severity.WARNING, Severity.CRITICAL], Field(description="How bad it is.")]
+Response: TypeAlias = tuple[finding.Action, tuple[str, ...]]
 _OFF = 'A number, or "off".'
 
 
-class Rule(Section):
+class RuleSettings(Section):
     """What every rule has."""
 
     enabled: bool = Field(default=True, description="false switches the rule off.")
 
 
-class ConditionRule(Rule):
+class ConditionRule(RuleSettings):
     """A rule that is met or not: one severity, one action."""
 
-    severity: Severity
+    severity: HowBad
     action: Action
     notify: Groups = ("ops",)
 
+    def response(self, severity: Severity) -> Response:
+        """The same however bad it is."""
+        return self.action, self.notify
 
-class LevelRule(Rule):
+
+class LevelRule(RuleSettings):
     """A rule that measures a number against two limits, each with its own action and recipients."""
 
     warning_action: Action = "alert"
     critical_action: Action = "alert"
     warning_notify: Groups = ("ops",)
     critical_notify: Groups = ("ops",)
+
+    def response(self, severity: Severity) -> Response:
+        """The level's own."""
+        if severity is Severity.CRITICAL:
+            return self.critical_action, self.critical_notify
+        return self.warning_action, self.warning_notify
 
 
 class StaleData(LevelRule):
@@ -88,7 +100,7 @@ class FewFiles(LevelRule):
 class HazelcastRule(ConditionRule):
     """The cluster cannot be reached, or the bridge cannot reach it (its heartbeat in the map is old)."""
 
-    severity: Severity = "critical"
+    severity: HowBad = Severity.CRITICAL
     action: Action = "restart_bridge"
     heartbeat_max_s: Seconds = Field(default=20.0, description="An older heartbeat of the bridge counts as silence.")
 
@@ -96,21 +108,21 @@ class HazelcastRule(ConditionRule):
 class ProcessCrash(ConditionRule):
     """The unit failed, or its main process died since the last check."""
 
-    severity: Severity = "critical"
+    severity: HowBad = Severity.CRITICAL
     action: Action = "auto_restart"
 
 
 class ProcessStopped(ConditionRule):
     """The unit is not running because somebody stopped it, or nobody started it."""
 
-    severity: Severity = "warning"
+    severity: HowBad = Severity.WARNING
     action: Action = "alert"
 
 
 class ClockRule(ConditionRule):
     """This host's clock jumped since the last check, or the map's scan is dated in the future."""
 
-    severity: Severity = "warning"
+    severity: HowBad = Severity.WARNING
     action: Action = "alert"
     tolerance_s: Seconds = Field(default=5.0, description="A smaller step is none.")
 
@@ -118,7 +130,7 @@ class ClockRule(ConditionRule):
 class Blind(ConditionRule):
     """A probe has had no answer for a while, so that something is not being watched."""
 
-    severity: Severity = "warning"
+    severity: HowBad = Severity.WARNING
     action: Action = "alert"
     after_s: Seconds = Field(default=90.0, description="How long a probe may stay without an answer.")
 
@@ -126,14 +138,14 @@ class Blind(ConditionRule):
 class CheckState(ConditionRule):
     """The health check cannot write its state where it belongs (disk full, read-only)."""
 
-    severity: Severity = "warning"
+    severity: HowBad = Severity.WARNING
     action: Action = "alert"
 
 
 class NotifierRule(ConditionRule):
     """The last message to a group was not delivered. Told to the groups that can still be reached."""
 
-    severity: Severity = "warning"
+    severity: HowBad = Severity.WARNING
     action: Action = "alert"
 
 
@@ -156,7 +168,7 @@ class Rules(Section):
     state: CheckState = CheckState()
     notifier: NotifierRule = NotifierRule()
 
-    def __iter__(self) -> Iterator[tuple[str, Rule]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[str, ConditionRule | LevelRule]]:  # type: ignore[override]
         """Each rule with its name."""
         for name in type(self).model_fields:
             yield name, getattr(self, name)

@@ -12,10 +12,10 @@ from typing import Any
 from bridge import __version__
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus, iso_utc
-from healthcheck.alert.alerts import Alert
 from healthcheck.config.settings import HealthConfig
 from healthcheck.dashboard.sources import Heard, Seen, scan_age_s
 from healthcheck.keep.state import State
+from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Finding, Severity
 from healthcheck.model.observation import Answer, Known, UnitState, Unknown, value_of
 from healthcheck.model.report import Report
@@ -83,7 +83,7 @@ def sources(seen: Seen, config: HealthConfig, started_at: datetime, now: datetim
     """Each source by itself: whether it answers, or since when it has not."""
     found = [_source("Hazelcast", seen.in_map, started_at, config.hazelcast.cluster_name), _bridge(seen, config, now)]
     report = seen.report.value
-    remote = report is not None and report.snapshot.scope == "remote"
+    remote = report is not None and not report.snapshot.scope.is_local
     unit = config.health.unit
     if remote:
         found.append(_elsewhere("systemd unit"))

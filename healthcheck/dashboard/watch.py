@@ -144,7 +144,7 @@ class Watch:
             self._look_now.clear()
             self._looked_s = time.monotonic()
             state = self._ask(lambda seen: seen.state, lambda: Store(self._config.health).load(may_repair=False))
-            report = self._ask(lambda seen: seen.report, lambda: check.look(self._config))
+            report = self._ask(lambda seen: seen.report, lambda: check.inspect(self._config))
             with self._lock:
                 verdict = next_verdict(self._seen.verdict, report, state)
                 self._seen = replace(self._seen, state=state, report=report, verdict=verdict)
@@ -166,7 +166,7 @@ class Watch:
     def _warnings(self) -> tuple[JournalLine, ...]:
         """The unit's last warnings; none where the bridge runs elsewhere."""
         report = self._seen.report.value
-        if report is not None and report.snapshot.scope == "remote":
+        if report is not None and not report.snapshot.scope.is_local:
             return ()
         return journal.last(self._config.health.unit, JOURNAL_LINES, COMMAND_S)
 

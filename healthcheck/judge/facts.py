@@ -12,9 +12,10 @@ from typing import Literal
 from bridge.model.order import Held, ScanFile, supersedes
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus
+from healthcheck.config.rules import Rules
 from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.judge import expected_hours, previous_check
-from healthcheck.judge.previous_check import Seen
+from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.model.observation import DiskView, Known, Snapshot, UnitState, value_of
 
 Heartbeat = Literal["fresh", "silent", "none", "unknown"]
@@ -25,7 +26,7 @@ class Facts:
     """One check's snapshot in the light of the last one's."""
 
     snapshot: Snapshot
-    seen: Seen | None
+    previous: PreviousCheck | None
     config: HealthConfig
 
     @property
@@ -34,9 +35,14 @@ class Facts:
         return self.config.health
 
     @property
-    def local(self) -> bool:
-        """Whether the bridge runs on this host."""
-        return self.snapshot.scope == "local"
+    def rules(self) -> Rules:
+        """The rules' settings."""
+        return self.config.health.rules
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the unit, its journal and the disk are looked at."""
+        return self.snapshot.scope.is_local
 
     @property
     def unit(self) -> UnitState | None:
@@ -51,7 +57,7 @@ class Facts:
     @property
     def entry(self) -> Provenance | None:
         """The scan in the map; while the cluster cannot be read, the last one seen there."""
-        return value_of(self.snapshot.entry) or (self.seen.entry if self.seen and not self.no_entry else None)
+        return value_of(self.snapshot.entry) or (self.previous.entry if self.previous and not self.no_entry else None)
 
     @property
     def no_entry(self) -> bool:
@@ -79,23 +85,23 @@ class Facts:
     @cached_property
     def clock_step_s(self) -> float | None:
         """How far the wall clock jumped since the last check."""
-        return previous_check.clock_step_s(self.seen, self.snapshot.clock)
+        return previous_check.clock_step_s(self.previous, self.snapshot.clock)
 
     @property
     def clock_stepped(self) -> bool:
         """Whether the wall clock is known to have jumped since the last check."""
         step = self.clock_step_s
-        return step is not None and abs(step) > self.health.rules.clock.tolerance_s
+        return step is not None and abs(step) > self.rules.clock.tolerance_s
 
     @cached_property
     def age_s(self) -> float | None:
         """Age of the scan in the map. Without any, how long that has been so; at first sight, the bridge's uptime."""
         if not self.no_entry:
-            return previous_check.entry_age_s(self.snapshot, self.seen, self.health.rules.clock.tolerance_s)
-        if self.seen is None:
+            return previous_check.entry_age_s(self.snapshot, self.previous, self.rules.clock.tolerance_s)
+        if self.previous is None:
             return self.uptime_s
-        elapsed = previous_check.elapsed_s(self.seen, self.snapshot.clock) or 0.0
-        return 0.0 if self.seen.no_entry_s is None else self.seen.no_entry_s + elapsed
+        elapsed = previous_check.elapsed_s(self.previous, self.snapshot.clock) or 0.0
+        return 0.0 if self.previous.no_entry_s is None else self.previous.no_entry_s + elapsed
 
     @cached_property
     def expected_for_s(self) -> float | None:
@@ -121,10 +127,10 @@ class Facts:
         """Whether the bridge is heard through the map. A heartbeat that stands still is silent, whatever its date."""
         if self.status is None or self.heartbeat_age_s is None:
             return "none" if isinstance(self.snapshot.status, Known) else "unknown"
-        limit = self.health.rules.hazelcast.heartbeat_max_s
-        elapsed = previous_check.elapsed_s(self.seen, self.snapshot.clock)
-        if self.seen is not None and elapsed is not None and elapsed > limit:
-            if self.seen.heartbeat_at == self.status.heartbeat_at:
+        limit = self.rules.hazelcast.heartbeat_max_s
+        elapsed = previous_check.elapsed_s(self.previous, self.snapshot.clock)
+        if self.previous is not None and elapsed is not None and elapsed > limit:
+            if self.previous.heartbeat_at == self.status.heartbeat_at:
                 return "silent"
             if self.clock_stepped:
                 return "unknown"
@@ -136,11 +142,11 @@ class Facts:
     def waiting(self) -> ScanFile | None:
         """A scan that has lain on disk long enough and is newer than the one in the map."""
         settled = self.disk.settled if self.disk else None
-        if settled is None and self.seen and self.seen.newest:
+        if settled is None and self.previous and self.previous.newest:
             # So many new files that none of those kept is old enough: then the last check's newest is.
-            elapsed = previous_check.elapsed_s(self.seen, self.snapshot.clock)
+            elapsed = previous_check.elapsed_s(self.previous, self.snapshot.clock)
             if self.disk and self.disk.newest and elapsed is not None and elapsed > self.health.grace_s:
-                settled = self.seen.newest
+                settled = self.previous.newest
         return settled if settled and self._is_newer(settled) else None
 
     @property
@@ -153,10 +159,10 @@ class Facts:
     def just_back(self) -> str | None:
         """Why the bridge may not have had the time to catch up; None if it has."""
         grace = self.health.grace_s
-        if self.seen is not None and self.seen.hazelcast_reachable is False and self.reachable:
+        if self.previous is not None and self.previous.hazelcast_reachable is False and self.reachable:
             return "the cluster was away at the last check"
-        if self.seen is not None and self.seen.disk_state not in ("ok", None):
-            return f"the source was {self.seen.disk_state} at the last check"
+        if self.previous is not None and self.previous.disk_state not in ("ok", None):
+            return f"the source was {self.previous.disk_state} at the last check"
         if self.uptime_s is not None and self.uptime_s < grace:
             return f"the bridge started {self.uptime_s:.0f} s ago"
         return None
@@ -164,7 +170,7 @@ class Facts:
     @property
     def all_bad(self) -> bool:
         """Whether the bridge is alive, knows of what waits on disk, and has found bad files only."""
-        counted = previous_check.count(self.status, self.seen.counted if self.seen else None)
+        counted = previous_check.count(self.status, self.previous.counted if self.previous else None)
         if self.heartbeat != "fresh" or self.status is None or counted is None:
             return False
         knows = self.waiting is None or (

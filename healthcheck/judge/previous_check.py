@@ -33,7 +33,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PreviousCheck:
     """What the last check saw. A field is None where nothing was ever seen."""
 
     clock: ClockReading
@@ -51,22 +51,22 @@ class Seen:
     journal_cursor: str | None = None
 
 
-def elapsed_s(seen: Seen | None, clock: ClockReading) -> float | None:
+def elapsed_s(previous: PreviousCheck | None, clock: ClockReading) -> float | None:
     """Seconds since the last check by the clock that never steps; None without one in this boot."""
-    if seen is None or seen.clock.boot_id != clock.boot_id:
+    if previous is None or previous.clock.boot_id != clock.boot_id:
         return None
-    return clock.boottime_s - seen.clock.boottime_s
+    return clock.boottime_s - previous.clock.boottime_s
 
 
-def clock_step_s(seen: Seen | None, clock: ClockReading) -> float | None:
+def clock_step_s(previous: PreviousCheck | None, clock: ClockReading) -> float | None:
     """How far the wall clock jumped since the last check; None if that cannot be told."""
-    elapsed = elapsed_s(seen, clock)
-    if seen is None or elapsed is None:
+    elapsed = elapsed_s(previous, clock)
+    if previous is None or elapsed is None:
         return None
-    return (clock.wall - seen.clock.wall).total_seconds() - elapsed
+    return (clock.wall - previous.clock.wall).total_seconds() - elapsed
 
 
-def entry_age_s(snapshot: Snapshot, seen: Seen | None, tolerance_s: float) -> float | None:
+def entry_age_s(snapshot: Snapshot, previous: PreviousCheck | None, tolerance_s: float) -> float | None:
     """Age of the scan in the map, in seconds; None if it cannot be told.
 
     While the cluster is away, the age of the scan that was last seen there. A scan that was there at the last
@@ -74,19 +74,19 @@ def entry_age_s(snapshot: Snapshot, seen: Seen | None, tolerance_s: float) -> fl
     stepped, it was dated before or after that, and the time since the last check bounds its age. One with a date
     in the future that was not there at the last check is new.
     """
-    elapsed = elapsed_s(seen, snapshot.clock)
+    elapsed = elapsed_s(previous, snapshot.clock)
     entry = snapshot.entry.value if isinstance(snapshot.entry, Known) else None
     if entry is None and not (isinstance(snapshot.hazelcast, Known) and not snapshot.hazelcast.value.reachable):
         return None
-    if seen is not None and seen.entry is not None and entry in (None, seen.entry):
-        if elapsed is not None and seen.entry_age_s is not None:
-            return seen.entry_age_s + elapsed
-        entry = seen.entry
+    if previous is not None and previous.entry is not None and entry in (None, previous.entry):
+        if elapsed is not None and previous.entry_age_s is not None:
+            return previous.entry_age_s + elapsed
+        entry = previous.entry
     if entry is None:
         return None
     now_ns = int(snapshot.at.timestamp() * 1e9)
     age = (now_ns - min(entry.mtime_ns, entry.published_ns)) / 1e9
-    step = clock_step_s(seen, snapshot.clock)
+    step = clock_step_s(previous, snapshot.clock)
     if elapsed is not None and step is not None and abs(step) > tolerance_s:
         after_the_step = 0 <= age <= elapsed
         return min(max(age if after_the_step else age - step, 0.0), elapsed)
@@ -95,18 +95,18 @@ def entry_age_s(snapshot: Snapshot, seen: Seen | None, tolerance_s: float) -> fl
     return max(age, 0.0)
 
 
-def remember(snapshot: Snapshot, seen: Seen | None, tolerance_s: float) -> Seen:
+def remember(snapshot: Snapshot, previous: PreviousCheck | None, tolerance_s: float) -> PreviousCheck:
     """What the next check must know. An unknown answer leaves what was known before."""
-    elapsed = elapsed_s(seen, snapshot.clock) or 0.0
-    before = seen or Seen(snapshot.clock)
+    elapsed = elapsed_s(previous, snapshot.clock) or 0.0
+    before = previous or PreviousCheck(snapshot.clock)
     entry = value_of(snapshot.entry)
     status = value_of(snapshot.status)
     unit = value_of(snapshot.unit)
     disk = value_of(snapshot.disk)
     journal = value_of(snapshot.journal)
     reach = value_of(snapshot.hazelcast)
-    age = entry_age_s(snapshot, seen, tolerance_s)
-    return Seen(
+    age = entry_age_s(snapshot, previous, tolerance_s)
+    return PreviousCheck(
         clock=snapshot.clock,
         hazelcast_reachable=reach.reachable if reach else before.hazelcast_reachable,
         entry=entry or before.entry,
@@ -128,7 +128,7 @@ def remember(snapshot: Snapshot, seen: Seen | None, tolerance_s: float) -> Seen:
     )
 
 
-def _no_entry_s(snapshot: Snapshot, before: Seen, elapsed: float) -> float | None:
+def _no_entry_s(snapshot: Snapshot, before: PreviousCheck, elapsed: float) -> float | None:
     if isinstance(snapshot.entry, Known) and snapshot.entry.value is not None:
         return None
     if before.no_entry_s is not None:

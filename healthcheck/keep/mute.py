@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from healthcheck.keep.state import write_whole
+from bridge.system.files import replace_file
 
 FILE_NAME = "mute.json"
 LONGEST = timedelta(days=7)
@@ -72,7 +72,7 @@ def write(state_dir: Path, mute: Mute) -> None:
     if not mute.why.strip():
         raise MuteError("say why: --why TEXT")
     try:
-        write_whole(state_dir / FILE_NAME, _ADAPTER.dump_json(mute))
+        replace_file(state_dir / FILE_NAME, _ADAPTER.dump_json(mute))
     except OSError as error:
         raise MuteError(f"{state_dir / FILE_NAME}: {error.strerror}") from error
 

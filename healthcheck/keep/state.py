@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from healthcheck.alert.alerts import Alert
+from bridge.system.files import replace_file
+from healthcheck.alert.restart_policy import RestartLog
 from healthcheck.config.settings import Health
-from healthcheck.judge.previous_check import Seen
+from healthcheck.judge.previous_check import PreviousCheck
+from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Block
 
 FILE_NAME = "state.json"
@@ -35,22 +36,14 @@ class LockedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class RestartLog:
-    """The restarts the budget counts, and whether it is used up until the bridge is healthy again."""
-
-    times: tuple[datetime, ...] = ()
-    exhausted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class State:
     """Everything one check leaves to the next."""
 
     revision: int = 0
-    seen: Seen | None = None
+    previous_check: PreviousCheck | None = None
     alerts: tuple[Alert, ...] = ()
     past: tuple[Alert, ...] = ()
-    restarts: RestartLog = RestartLog()
+    restarts: RestartLog = field(default_factory=RestartLog)
     unreachable: dict[Block, str] = field(default_factory=dict)
     sending: dict[Block, datetime] = field(default_factory=dict)  # begun, and not known to have ended
     hung_probe: int | None = None  # process id of a look at the disk that could not be ended
@@ -107,7 +100,7 @@ class Store:
         problems = []
         for place in self._places:
             try:
-                write_whole(place / FILE_NAME, data)
+                replace_file(place / FILE_NAME, data)
             except OSError as error:
                 problems.append(f"{place}: {error.strerror}")
                 continue
@@ -146,31 +139,3 @@ class Store:
             except OSError as error:
                 problems.append(f"{place}: {error.strerror}")
         raise StateError("no state directory: " + "; ".join(problems))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file in one step that survives a power cut. Made by root, it belongs to the directory's owner.
-
-    Raises:
-        OSError: it was not replaced; no partial file is left.
-    """
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        temporary.unlink(missing_ok=True)  # left by a writer that was killed
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o640)) as file:
-            if os.geteuid() == 0:
-                owner = path.parent.stat()
-                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

@@ -1,13 +1,69 @@
-"""What people are told. Data only: no I/O, no clock, no decisions."""
+"""An alert, what people are told of it, and what became of that. Data only: no I/O, no clock, no decisions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
-from healthcheck.model.finding import Block, Severity
+from healthcheck.model.finding import Block, Group, Rule, Severity, worst
 
+Addresses = Mapping[Group, tuple[Block, ...]]  # who belongs to each group
 ChangeKind = Literal["opened", "worsened", "changed", "repeated", "resolved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a recipient was last told of an alert, and when."""
+
+    severity: Severity
+    causes: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One problem, from its first finding until it is over and everybody knows."""
+
+    rule: Rule
+    opened_at: datetime
+    severity: Severity
+    cause: str
+    words: tuple[str, ...]
+    look_further: str
+    covers: tuple[Rule, ...]  # this problem's rules: the first one and its consequences
+    last_bad_at: datetime
+    wanted: dict[Group, Severity] = field(default_factory=dict)  # who must know, and the worst of it for them
+    causes: tuple[str, ...] = ()  # all so far, in order
+    done: tuple[str, ...] = ()
+    healthy_since: datetime | None = None
+    resolved_at: datetime | None = None
+    reopened: int = 0  # how often in a row it came back soon after its end
+    told: dict[Block, Told] = field(default_factory=dict)
+    told_end: tuple[Block, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Unique: a rule opens at most one alert in a check."""
+        return f"{self.rule}@{self.opened_at.isoformat()}"
+
+    @property
+    def title(self) -> str:
+        """`stale_data (bridge stuck)`."""
+        return f"{self.rule} ({self.cause})" if self.cause else self.rule
+
+    def recipients(self, addresses: Addresses) -> dict[Block, Severity]:
+        """Who must know, and the worst of it for them. A block that belongs to two groups is one recipient."""
+        found: dict[Block, Severity] = {}
+        for group, severity in self.wanted.items():
+            for block in addresses.get(group, ()):
+                found[block] = worst([severity, found.get(block, severity)])
+        return found
+
+    def is_settled(self, addresses: Addresses) -> bool:
+        """Over, and everybody who had to know was told so."""
+        return self.resolved_at is not None and set(self.recipients(addresses)) <= set(self.told_end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ class Severity(StrEnum):
         """Whether something is proven wrong."""
         return self in (Severity.WARNING, Severity.CRITICAL)
 
+    @property
+    def nagios_code(self) -> int:
+        """The number that Nagios has for it: 0 ok, 1 warning, 2 critical, 3 unknown."""
+        return {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}[self]
+
 
 def worst(severities: Iterable[Severity]) -> Severity:
     """The worst of them; of none, `unknown`."""
@@ -72,10 +77,18 @@ class Number:
     critical: float | None = None
     low_is_bad: bool = False
 
+    @property
+    def severity(self) -> Severity:
+        """Where the number stands: a limit itself is still within it."""
+        for severity, limit in ((Severity.CRITICAL, self.critical), (Severity.WARNING, self.warning)):
+            if limit is not None and (self.value < limit if self.low_is_bad else self.value > limit):
+                return severity
+        return Severity.OK
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one rule says of one snapshot. Every enabled rule gives exactly one, `ok` included."""
+    """What one rule found in one check. Every enabled rule gives exactly one, `ok` included."""
 
     rule: Rule
     severity: Severity

@@ -5,18 +5,15 @@ What could not be found out is `Unknown`, a state of its own; nothing in here tu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from bridge.model.order import ScanFile
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus, SourceState
-from healthcheck.model.finding import Block
 
 T = TypeVar("T")
-
-Scope = Literal["local", "remote"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,19 @@ Answer: TypeAlias = Known[T] | Unknown
 def value_of(answer: Answer[T]) -> T | None:
     """The value if it is known. Only where the caller treats not knowing apart."""
     return answer.value if isinstance(answer, Known) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How much can be seen from here: with `remote` only what Hazelcast holds, and `reason` says why."""
+
+    name: Literal["local", "remote"]
+    reason: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the unit, its journal and the disk are looked at, and the bridge can be restarted."""
+        return self.name == "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,7 @@ class JournalBatch:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one check saw. With scope `remote` the unit, its journal and the disk were not looked at."""
+    """All that one check saw of the bridge. Out of `scope`, the unit, its journal and the disk were not looked at."""
 
     clock: ClockReading
     scope: Scope
@@ -132,8 +142,6 @@ class Snapshot:
     memory_bytes: Answer[int]
     disk: Answer[DiskView]
     journal: Answer[JournalBatch]
-    state_problem: str | None = None  # why the check's own state is not where it belongs
-    unreachable: dict[Block, str] = field(default_factory=dict)  # recipients the last message did not reach
 
     @property
     def at(self) -> datetime:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from healthcheck.config.settings import HealthConfig
-from healthcheck.judge.previous_check import Seen
-from healthcheck.model.observation import Answer, ClockReading, DiskView, JournalBatch, Known, Snapshot, Unknown
+from healthcheck.judge.previous_check import PreviousCheck
+from healthcheck.model.observation import Answer, ClockReading, DiskView, JournalBatch, Known, Scope, Snapshot, Unknown
 from healthcheck.observe import cluster, commands, disk, journal, systemd
 from healthcheck.observe.cluster import MapAnswers
 from healthcheck.observe.commands import CommandError, CommandTimeout
@@ -26,13 +27,12 @@ from healthcheck.observe.systemd import NoSuchUnit, UnitAnswers
 # What a probe waits for ends before the wait for the probe does, so that it can say what it waited for.
 INNER_SHARE = 0.8
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-NOT_HERE = "not looked at: the bridge does not run on this host"
 
 Outcome = object | Exception
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Observed:
     """A snapshot, and the process of a look at the disk that could not be ended."""
 
     snapshot: Snapshot
@@ -44,16 +44,16 @@ def read_clocks() -> ClockReading:
     return ClockReading(datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME), BOOT_ID.read_text().strip())
 
 
-def take(config: HealthConfig, seen: Seen | None, hung_probe: int | None) -> Taken:
+def observe(config: HealthConfig, previous: PreviousCheck | None, hung_probe: int | None) -> Observed:
     """Everything one check can see from here, after at most `probe_timeout_s`.
 
     Args:
-        seen: what the last check left, for the journal's cursor.
+        previous: what the last check left, for the journal's cursor.
         hung_probe: a process that an earlier look at the disk had to leave behind.
     """
     health = config.health
     inner_s = health.probe_timeout_s * INNER_SHARE
-    cursor = seen.journal_cursor if seen else None
+    cursor = previous.journal_cursor if previous else None
     started = read_clocks()
     jobs: dict[str, Callable[[], object]] = {"map": lambda: _look_into_map(config, inner_s)}
     if health.scope != "remote":
@@ -65,18 +65,17 @@ def take(config: HealthConfig, seen: Seen | None, hung_probe: int | None) -> Tak
     outcomes = side_by_side(jobs, health.probe_timeout_s)
     in_map, clock = _in_map(outcomes["map"], started)
     unit = outcomes.get("unit")
-    if health.scope == "remote" or (health.scope == "auto" and isinstance(unit, NoSuchUnit)):
-        of_unit = UnitAnswers(*[Unknown(NOT_HERE, "not asked")] * 3)
-        on_disk: Answer[DiskView] = Unknown(NOT_HERE, "not asked")
-        lines: Answer[JournalBatch] = Unknown(NOT_HERE, "not asked")
-        hung = hung_probe
-    else:
+    scope = _scope(health.scope, unit)
+    if scope.is_local:
         of_unit = _of_unit(unit, health.unit)
-        on_disk, hung = _on_disk(outcomes["disk"], config)
+        on_disk, hung_probe = _on_disk(outcomes["disk"], config)
         lines = _lines(outcomes["journal"], health.unit)
+    else:
+        nothing = Unknown(f"not looked at: {scope.reason}", "not asked")
+        of_unit, on_disk, lines = UnitAnswers(nothing, nothing, nothing), nothing, nothing
     snapshot = Snapshot(
         clock=clock,
-        scope="remote" if of_unit.unit == Unknown(NOT_HERE, "not asked") else "local",
+        scope=scope,
         hazelcast=in_map.hazelcast,
         entry=in_map.entry,
         status=in_map.status,
@@ -86,7 +85,7 @@ def take(config: HealthConfig, seen: Seen | None, hung_probe: int | None) -> Tak
         disk=on_disk,
         journal=lines,
     )
-    return Taken(snapshot, hung)
+    return Observed(snapshot, hung_probe)
 
 
 def side_by_side(jobs: Mapping[str, Callable[[], object]], deadline_s: float) -> dict[str, Outcome]:
@@ -122,6 +121,12 @@ def reason_of(outcome: Outcome) -> str:
     if isinstance(outcome, CommandError | NoSuchUnit | TimeoutError):
         return str(outcome)
     return f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else "no answer"
+
+
+def _scope(configured: Literal["auto", "local", "remote"], unit: Outcome) -> Scope:
+    if configured == "remote" or (configured == "auto" and isinstance(unit, NoSuchUnit)):
+        return Scope("remote", "the bridge does not run on this host")
+    return Scope("local")
 
 
 def _look_into_map(config: HealthConfig, deadline_s: float) -> tuple[MapAnswers, ClockReading]:

@@ -164,7 +164,7 @@ def _journal(report: Report) -> Iterator[tuple[int, str]]:
             yield from map(_journal_line, batch.lines)
             if batch.more:
                 yield logging.WARNING, "the bridge logged more than is shown here: see its journal"
-        case Unknown(reason) if report.snapshot.scope == "local":
+        case Unknown(reason) if report.snapshot.scope.is_local:
             yield logging.WARNING, f"the bridge's journal could not be read: {reason}"
 
 

@@ -7,14 +7,12 @@ from collections.abc import Iterable
 
 from pydantic import TypeAdapter
 
-from healthcheck.alert.alerts import Alert
 from healthcheck.judge.previous_check import PROBES
+from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Number, Severity
 from healthcheck.model.observation import Answer, Known, Snapshot
 from healthcheck.model.report import Report
 from healthcheck.text import clock, duration
-
-NAGIOS = {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
 
 # Units of measurement that Nagios knows; others are left out of the performance data, not out of the text.
 _NAGIOS_UNITS = ("s", "%", "B")
@@ -68,7 +66,7 @@ def _details(report: Report) -> list[str]:
     lines += [f"look further: {f.look_further}" for f in report.findings if f.severity.is_bad and f.look_further]
     for name in PROBES:
         answer: Answer[object] = getattr(report.snapshot, name)
-        if not isinstance(answer, Known) and report.snapshot.scope == "local":
+        if not isinstance(answer, Known) and report.snapshot.scope.is_local:
             lines.append(f"UNKNOWN  {name} ({answer.how}): {answer.reason}")
     lines += [f"action: {action.rule}: {action.words}" for action in report.actions]
     lines += [

@@ -22,7 +22,6 @@ from support.browser import CHROMEDRIVER, CHROMIUM, CONTRASTS, Browser
 from support.hazelcast_member import Member, free_port
 
 from bridge.config import Source
-from healthcheck.alert.alerts import Alert
 from healthcheck.config.dashboard import Dashboard
 from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.dashboard import document as page_document
@@ -30,6 +29,7 @@ from healthcheck.dashboard.last_run import PrefectRun
 from healthcheck.dashboard.server import Server
 from healthcheck.dashboard.sources import Heard, Seen
 from healthcheck.keep.state import State
+from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Severity
 from healthcheck.model.observation import JournalLine
 

@@ -12,9 +12,10 @@ from bridge.model.order import ScanFile
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus, Counters, LagQuantiles, NewestStatus, SourceStatus
 from healthcheck.config.settings import Health, HealthConfig
-from healthcheck.judge import previous_check
-from healthcheck.judge.previous_check import Seen
-from healthcheck.judge.rules import rules
+from healthcheck.judge import findings, previous_check
+from healthcheck.judge.facts import Facts
+from healthcheck.judge.previous_check import PreviousCheck
+from healthcheck.model.condition import CheckCondition
 from healthcheck.model.finding import Finding
 from healthcheck.model.observation import (
     ClockReading,
@@ -23,6 +24,7 @@ from healthcheck.model.observation import (
     DiskView,
     JournalBatch,
     Known,
+    Scope,
     Snapshot,
     UnitState,
 )
@@ -113,13 +115,16 @@ ABOUT_TO_RESTART = replace(
 )
 REACHED = ClusterReach(True, "dev@127.0.0.1:5701")
 AWAY = ClusterReach(False, "connection refused")
+LOCAL = Scope("local")
+REMOTE = Scope("remote", "no such unit here")
+HEALTHY_CHECK = CheckCondition()
 
 
 def snapshot(**answers: Any) -> Snapshot:
     """A healthy snapshot at NOW, with these answers changed; plain values are `Known`."""
     healthy: dict[str, Any] = {
         "clock": clock(),
-        "scope": "local",
+        "scope": LOCAL,
         "hazelcast": REACHED,
         "entry": entry(1),
         "status": status(),
@@ -129,7 +134,7 @@ def snapshot(**answers: Any) -> Snapshot:
         "disk": DiskView("ok", "", scan(1), scan(12)),
         "journal": JournalBatch((), "cursor"),
     }
-    plain = {"clock", "scope", "state_problem", "unreachable"}
+    plain = {"clock", "scope"}
     changed = {**healthy, **answers}
     return Snapshot(
         **{
@@ -139,7 +144,7 @@ def snapshot(**answers: Any) -> Snapshot:
     )
 
 
-def earlier(before_s: float = 60.0, **answers: Any) -> Seen:
+def earlier(before_s: float = 60.0, **answers: Any) -> PreviousCheck:
     """What a healthy check `before_s` ago left, with these answers changed."""
     healthy: dict[str, Any] = {
         "clock": clock(-before_s),
@@ -152,6 +157,23 @@ def earlier(before_s: float = 60.0, **answers: Any) -> Seen:
     return previous_check.remember(snapshot(**{**healthy, **answers}), None, 5.0)
 
 
-def judged(now: Snapshot, before: Seen | None = None, settings: HealthConfig | None = None) -> dict[str, Finding]:
+def evaluate(
+    now: Snapshot,
+    before: PreviousCheck | None = None,
+    settings: HealthConfig | None = None,
+    condition: CheckCondition = HEALTHY_CHECK,
+) -> tuple[Finding, ...]:
+    """All findings of one check, worst first."""
+    facts = Facts(now, before, settings or config())
+    own = findings.about_the_check(condition, facts.health)
+    return findings.worst_first([*findings.about_the_bridge(facts), *own])
+
+
+def judged(
+    now: Snapshot,
+    before: PreviousCheck | None = None,
+    settings: HealthConfig | None = None,
+    condition: CheckCondition = HEALTHY_CHECK,
+) -> dict[str, Finding]:
     """The findings by rule."""
-    return {finding.rule: finding for finding in rules.evaluate(now, before, settings or config())}
+    return {finding.rule: finding for finding in evaluate(now, before, settings, condition)}

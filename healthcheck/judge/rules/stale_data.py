@@ -8,12 +8,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from healthcheck.judge import judgement
 from healthcheck.judge.facts import Facts
-from healthcheck.model.finding import Cause, Finding, Severity
+from healthcheck.judge.judgement import Judgement, bound, ok, unknown
+from healthcheck.model.finding import Cause, Number, Severity
 from healthcheck.text import duration, foreign
-
-NAME = "stale_data"
 
 
 @dataclass(frozen=True)
@@ -26,30 +24,25 @@ class Diagnosis:
     restart_helps: bool = False
 
 
-def stale_data(facts: Facts) -> Finding:
+def judge(facts: Facts) -> Judgement:
     """Judge the age of the scan in the map, and name the cause."""
-    rule = facts.health.rules.stale_data
+    rule = facts.rules.stale_data
     if facts.expected_for_s is None:
-        return judgement.fine(NAME, "no scans are expected at this hour")
+        return ok("no scans are expected at this hour")
     if facts.age_s is None:
         if facts.reachable is False:
-            return judgement.unknown(NAME, "the map cannot be read and was not read before", Cause.HAZELCAST_AWAY)
-        return judgement.unknown(NAME, "the age of the scan in the map cannot be told")
+            return unknown("the map cannot be read and was not read before", Cause.HAZELCAST_AWAY)
+        return unknown("the age of the scan in the map cannot be told")
     # Silence before the window opened is nobody's fault.
     silent_s = min(facts.age_s, facts.expected_for_s)
-    age = judgement.number("data_age", silent_s, "s", rule.warning_s, rule.critical_s)
-    severity = judgement.severity_of(age)
+    age = Number("data_age", silent_s, "s", bound(rule.warning_s), bound(rule.critical_s))
     what = _what(facts, silent_s)
-    if severity is Severity.OK:
-        if facts.no_entry or facts.reachable is False:
-            return judgement.unknown(NAME, what)
-        return judgement.fine(NAME, what, age)
+    if not age.severity.is_bad:
+        return unknown(what) if facts.no_entry or facts.reachable is False else ok(what, age)
     why = diagnose(facts)
-    limit = age.critical if severity is Severity.CRITICAL else age.warning
+    limit = age.critical if age.severity is Severity.CRITICAL else age.warning
     words = f"{what} (limit {limit:g} s): {why.words}"
-    return judgement.over(
-        NAME, rule, severity, words, why.cause, (age,), why.look_further, restart_helps=why.restart_helps
-    )
+    return Judgement(age.severity, words, why.cause, (age,), why.look_further, why.restart_helps)
 
 
 def diagnose(facts: Facts) -> Diagnosis:
@@ -66,7 +59,7 @@ def diagnose(facts: Facts) -> Diagnosis:
         return Diagnosis(Cause.BRIDGE_DOWN, f"the bridge is not running: {state}", f"systemctl status {unit}")
     if (source := _source_away(facts)) is not None:
         return source
-    if not facts.local or facts.disk is None:
+    if not facts.is_local or facts.disk is None:
         return _from_status(facts)
     if facts.waiting is None:
         return _producer(facts)

@@ -22,20 +22,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import TypeAdapter
-from support.health_cases import AWAY, NOW, RUNNING, STOPPED, clock, config, snapshot, status
+from support.health_cases import AWAY, NOW, REMOTE, RUNNING, STOPPED, clock, config, snapshot, status
 
 from healthcheck import check
-from healthcheck.act.restart import Decision
-from healthcheck.check import AlreadyRunning, Hands, NotDelivered, run_check
+from healthcheck.alert.restart_policy import Decision
+from healthcheck.check import AlreadyRunning, Effects, NotDelivered, run_check
 from healthcheck.config.settings import HealthConfig
-from healthcheck.judge.previous_check import Seen
+from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.keep import mute, state
 from healthcheck.keep.mute import Mute
 from healthcheck.keep.state import Store
 from healthcheck.model.finding import Severity
 from healthcheck.model.observation import Snapshot, Unknown
 from healthcheck.model.report import ActionTaken, Report
-from healthcheck.observe.probes import Taken
+from healthcheck.observe.probes import Observed
 
 NOTHING = Unknown("broken", "test")
 OPS, TRADING = "slack-webhook/ops", "slack-webhook/trading"
@@ -76,9 +76,9 @@ class World:
         """One check of what `answers` say, so much later than the one before."""
         self.after_s += after_s
         self.steps = 0
-        hands = Hands(take=self._take, perform=self._perform)
-        with mock.patch.object(state, "write_whole", self._write):
-            return run_check(self.config(), self, by="test", hands=hands)
+        effects = Effects(observe=self._observe, restart=self._restart)
+        with mock.patch.object(state, "replace_file", self._write):
+            return run_check(self.config(), self, by="test", effects=effects)
 
     def send(self, block: str, subject: str, body: str) -> None:
         self.step()
@@ -98,19 +98,19 @@ class World:
     def subjects(self, block: str = OPS) -> list[str]:
         return [subject for to, subject, _ in self.sent if to == block]
 
-    def _take(self, _config: HealthConfig, _seen: Seen | None, hung: int | None) -> Taken:
+    def _observe(self, _config: HealthConfig, _previous: PreviousCheck | None, hung: int | None) -> Observed:
         self.step()
         alive = {"clock": clock(self.after_s), "status": status(1 - self.after_s)}
-        return Taken(snapshot(**{**alive, **self.answers}), hung)
+        return Observed(snapshot(**{**alive, **self.answers}), hung)
 
-    def _perform(self, decision: Decision, _snapshot: Snapshot, _config: HealthConfig) -> ActionTaken:
+    def _restart(self, decision: Decision, _snapshot: Snapshot, _config: HealthConfig) -> ActionTaken:
         self.step()
         self.restarts += decision.restart
         self.step()
         words = f"restarted for {decision.why}"
         return ActionTaken(decision.rule, "restart_bridge", words, self.restart_helps)
 
-    def _write(self, path: Path, data: bytes, write: Callable[[Path, bytes], None] = state.write_whole) -> None:
+    def _write(self, path: Path, data: bytes, write: Callable[[Path, bytes], None] = state.replace_file) -> None:
         self.step()
         write(path, data)
         self.step()
@@ -283,7 +283,7 @@ def test_a_mute_sends_nothing_restarts_nothing_and_is_shown(world: World) -> Non
 
 def test_from_another_host_nothing_is_restarted_and_that_is_said(world: World) -> None:
     world.health = {"rules": {"high_lag": {"critical_s": 0.0001, "critical_action": "restart_bridge"}}}
-    world.answers = {"scope": "remote"} | dict.fromkeys(("unit", "cpu", "memory_bytes", "disk", "journal"), NOTHING)
+    world.answers = {"scope": REMOTE} | dict.fromkeys(("unit", "cpu", "memory_bytes", "disk", "journal"), NOTHING)
     report = world.check()
     assert world.restarts == 0
     assert "does not run on this host" in report.actions[0].words
@@ -322,10 +322,10 @@ def test_a_state_that_can_be_written_nowhere_stops_the_check_before_it_sends_any
     world.sent.clear()
     world.answers = MUCH
     with (
-        mock.patch.object(state, "write_whole", side_effect=OSError(28, "No space left on device")),
+        mock.patch.object(state, "replace_file", side_effect=OSError(28, "No space left on device")),
         pytest.raises(state.StateError),
     ):
-        run_check(world.config(), world, by="test", hands=Hands(take=world._take, perform=world._perform))
+        run_check(world.config(), world, by="test", effects=Effects(observe=world._observe, restart=world._restart))
     assert (world.sent, world.restarts) == ([], 0)
 
 

@@ -12,10 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.health_cases import MB, NOW, config, earlier, judged, snapshot, status
+from support.health_cases import MB, NOW, config, earlier, evaluate, judged, snapshot, status
 
 from healthcheck import cli
-from healthcheck.judge.rules import rules
 from healthcheck.keep import mute
 from healthcheck.keep.mute import LONGEST, Mute, MuteError
 from healthcheck.keep.state import State, Store
@@ -47,7 +46,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 def report(**answers: object) -> Report:
     now = snapshot(**answers)
-    return Report(now, rules.evaluate(now, earlier(), config()), 0.1)
+    return Report(now, evaluate(now, earlier()), 0.1)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,7 @@ def test_nagios_gets_one_line_with_the_verdict_and_its_exit_code(
     answers: dict[str, object], code: int, word: str
 ) -> None:
     shown = report(**answers)
-    assert terminal.NAGIOS[shown.severity] == code
+    assert shown.severity.nagios_code == code
     assert terminal.nagios(shown).startswith(f"SCAN-BRIDGE {word}")
 
 

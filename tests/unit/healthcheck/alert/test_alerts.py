@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthcheck.alert import alerts
-from healthcheck.alert.alerts import Alert
+from healthcheck.alert.alerts import Alerting
 from healthcheck.config.settings import Alerts
-from healthcheck.model.alert import Change
+from healthcheck.model.alert import Alert, Change
 from healthcheck.model.finding import Action, Cause, Finding, Severity
 
 START = datetime(2026, 3, 24, 8, 15, tzinfo=UTC)
@@ -51,13 +51,14 @@ class Story:
     def check(self, *findings: Finding, muted: bool = False, after_s: float = 60) -> dict[str, list[str]]:
         """One check; what was delivered, as `kind rule`, by block."""
         self.now += timedelta(seconds=after_s)
-        self.alerts = alerts.plan(self.alerts, self.past, findings, self.now, self._limits, muted=muted)
+        alerting = Alerting(self.now, self._limits, ADDRESSES, muted)
+        self.alerts = alerting.plan(self.alerts, self.past, findings)
         told: dict[str, list[str]] = {}
-        news = {} if muted else alerts.untold(self.alerts, ADDRESSES, self.now, self._limits)
+        news = {} if muted else alerting.untold(self.alerts)
         for block, changes in news.items():
             if block in self.deaf:
                 continue
-            self.alerts = alerts.tell(self.alerts, ADDRESSES, block, changes, self.now)
+            self.alerts = alerting.mark_told(self.alerts, block, changes)
             self.heard[block] += changes
             told[block] = [f"{change.kind} {change.title.split(' ')[0]}" for change in changes]
         over = [alert for alert in self.alerts if alert.is_settled(ADDRESSES)]
@@ -245,16 +246,18 @@ def test_whoever_was_told_before_a_mute_hears_the_end_after_it() -> None:
 
 def test_a_block_in_two_groups_gets_one_message() -> None:
     shared = {"ops": ("slack/all",), "trading": ("slack/all",)}
-    planned = alerts.plan((), (), [finding(groups=("ops", "trading"))], START, LIMITS)
-    assert list(alerts.untold(planned, shared, START, LIMITS)) == ["slack/all"]
+    alerting = Alerting(START, LIMITS, shared)
+    planned = alerting.plan((), (), [finding(groups=("ops", "trading"))])
+    assert list(alerting.untold(planned)) == ["slack/all"]
 
 
 def test_a_recipient_added_later_is_told_what_stands() -> None:
-    planned = alerts.plan((), (), [finding()], START, LIMITS)
+    alerting = Alerting(START, LIMITS, ADDRESSES)
+    planned = alerting.plan((), (), [finding()])
     for block in ADDRESSES["ops"]:
-        planned = alerts.tell(planned, ADDRESSES, block, alerts.changes((), planned), START)
+        planned = alerting.mark_told(planned, block, alerts.changes((), planned))
     more = {**ADDRESSES, "ops": (*ADDRESSES["ops"], "pagerduty/ops")}
-    assert list(alerts.untold(planned, more, START, LIMITS)) == ["pagerduty/ops"]
+    assert list(Alerting(START, LIMITS, more).untold(planned)) == ["pagerduty/ops"]
 
 
 @pytest.mark.parametrize("step_s", [-7200, 7200])
@@ -272,17 +275,17 @@ def test_what_was_done_and_that_it_did_not_help_is_told_once() -> None:
     story = Story()
     story.check(finding())
     for _ in range(3):
-        story.alerts = alerts.note(story.alerts, "memory", "not again", Cause.RESTART_DID_NOT_HELP)
+        story.alerts = alerts.note_done(story.alerts, "memory", "not again", Cause.RESTART_DID_NOT_HELP)
         story.check(finding())
     assert [change.kind for change in story.heard["slack/ops"]] == ["opened", "changed"]
     assert story.alerts[0].done == ("not again",)
 
 
 def test_changes_name_what_a_check_did_to_the_alerts() -> None:
-    first = alerts.plan((), (), [finding(severity=WARNING)], START, LIMITS)
-    later = START + timedelta(minutes=1)
-    second = alerts.plan(first, (), [finding(severity=CRITICAL)], later, LIMITS)
-    third = alerts.plan(second, (), [finding(severity=CRITICAL, cause=Cause.RECOVERING)], later, LIMITS)
+    first = Alerting(START, LIMITS).plan((), (), [finding(severity=WARNING)])
+    later = Alerting(START + timedelta(minutes=1), LIMITS)
+    second = later.plan(first, (), [finding(severity=CRITICAL)])
+    third = later.plan(second, (), [finding(severity=CRITICAL, cause=Cause.RECOVERING)])
     assert [[change.kind for change in alerts.changes(*pair)] for pair in (((), first), (first, second))] == [
         ["opened"],
         ["worsened"],

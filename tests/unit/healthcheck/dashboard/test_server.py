@@ -15,19 +15,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from support.hazelcast_member import free_port
-from support.health_cases import AWAY, NOW, ago, config, entry, snapshot, status
+from support.health_cases import AWAY, NOW, REMOTE, ago, config, entry, evaluate, snapshot, status
 
 from bridge.config import ConfigError
 from healthcheck import cli
-from healthcheck.alert.alerts import Alert
 from healthcheck.config.dashboard import Dashboard
 from healthcheck.config.settings import load
 from healthcheck.dashboard import document as page_document
 from healthcheck.dashboard.history import KEPT_S, STEP_S, History
 from healthcheck.dashboard.server import PAGE, Server
 from healthcheck.dashboard.sources import Heard, InMap, Seen, Verdict, next_verdict
-from healthcheck.judge.rules import rules
 from healthcheck.keep.state import State
+from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Severity
 from healthcheck.model.observation import Known, Unknown
 from healthcheck.model.report import Report
@@ -37,7 +36,7 @@ from healthcheck.model.report import Report
 
 def report(**answers: Any) -> Report:
     shot = snapshot(**answers)
-    return Report(shot, rules.evaluate(shot, None, config()), 0.1)
+    return Report(shot, evaluate(shot), 0.1)
 
 
 def seen(**changes: Any) -> Seen:
@@ -131,7 +130,7 @@ def test_state_that_cannot_be_read_is_unknown_since_it_could() -> None:
 
 
 def test_from_another_host_unit_and_journal_are_not_looked_at() -> None:
-    what = seen(report=Heard(report(scope="remote"), NOW, None))
+    what = seen(report=Heard(report(scope=REMOTE), NOW, None))
     assert source(what, "systemd unit")["state"] == source(what, "Journal")["state"] == "none"
 
 

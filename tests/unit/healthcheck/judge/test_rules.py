@@ -12,8 +12,10 @@ from support.health_cases import (
     ABOUT_TO_RESTART,
     AWAY,
     FAILED,
+    LOCAL,
     NOW,
     REACHED,
+    REMOTE,
     RUNNING,
     STOPPED,
     ago,
@@ -21,6 +23,7 @@ from support.health_cases import (
     config,
     earlier,
     entry,
+    evaluate,
     judged,
     scan,
     snapshot,
@@ -29,7 +32,7 @@ from support.health_cases import (
 
 from bridge.model.status import BridgeStatus, Counters, LagQuantiles, NewestStatus, SourceState, SourceStatus
 from healthcheck.judge.previous_check import count
-from healthcheck.judge.rules import rules
+from healthcheck.model.condition import CheckCondition
 from healthcheck.model.finding import Cause, Severity
 from healthcheck.model.observation import CpuReading, DiskView, JournalBatch, JournalLine, Unknown
 
@@ -196,13 +199,13 @@ STALE_CASES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, Cause, str]]
         "alert",
     ),
     "from elsewhere, the bridge is silent": (
-        {**OLD, "scope": "remote", "unit": NOTHING, "disk": NOTHING, "status": status(80)},
+        {**OLD, "scope": REMOTE, "unit": NOTHING, "disk": NOTHING, "status": status(80)},
         BEFORE_OLD,
         Cause.BRIDGE_SILENT,
         "alert",
     ),
     "from elsewhere, the bridge does not publish what it sees": (
-        {**OLD, "scope": "remote", "unit": NOTHING, "disk": NOTHING},
+        {**OLD, "scope": REMOTE, "unit": NOTHING, "disk": NOTHING},
         BEFORE_OLD,
         Cause.BRIDGE_STUCK,
         "alert",
@@ -210,7 +213,7 @@ STALE_CASES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, Cause, str]]
     "from elsewhere, all new files are bad": (
         {
             **OLD,
-            "scope": "remote",
+            "scope": REMOTE,
             "unit": NOTHING,
             "disk": NOTHING,
             "status": status(counters=Counters(published=900, bad=4)),
@@ -336,7 +339,7 @@ def test_a_bridge_that_is_just_back_is_not_restarted_and_not_called_healthy(
 
 
 def test_from_elsewhere_a_silent_bridge_is_told_but_nothing_is_restarted() -> None:
-    found = judged(snapshot(scope="remote", unit=NOTHING, disk=NOTHING, status=status(40)), earlier())
+    found = judged(snapshot(scope=REMOTE, unit=NOTHING, disk=NOTHING, status=status(40)), earlier())
     assert (found["hazelcast"].cause, found["hazelcast"].action) == (Cause.BRIDGE_SILENT, "alert")
     assert not {"process_crash", "process_stopped", "cpu", "memory"} & set(found)
     assert found["blind"].severity is Severity.OK
@@ -502,12 +505,14 @@ def test_what_cannot_be_read_because_the_cluster_or_the_process_is_away_is_not_t
 
 def test_a_group_that_cannot_be_reached_is_not_told_of_that_itself() -> None:
     both = config(rules={"notifier": {"notify": ["ops", "trading"]}})
-    found = judged(snapshot(unreachable={"slack-webhook/ops": "HTTP 500"}), earlier(), both)["notifier"]
+    found = judged(snapshot(), earlier(), both, CheckCondition(unreachable={"slack-webhook/ops": "HTTP 500"}))[
+        "notifier"
+    ]
     assert (found.severity, found.cause, found.groups) == (Severity.WARNING, Cause.NOTIFIER_FAILED, ("trading",))
 
 
 def test_a_state_that_is_kept_in_the_spare_place_is_told() -> None:
-    found = judged(snapshot(state_problem="/var/lib/x: No space left on device"), earlier())["state"]
+    found = judged(snapshot(), earlier(), None, CheckCondition("/var/lib/x: No space left on device"))["state"]
     assert (found.severity, found.cause) == (Severity.WARNING, Cause.STATE_NOT_WRITABLE)
 
 
@@ -560,7 +565,7 @@ answers = st.fixed_dictionaries(
             ),
         ),
         "journal": st.sampled_from([NOTHING, JournalBatch((), None)]),
-        "scope": st.sampled_from(["local", "remote"]),
+        "scope": st.sampled_from([LOCAL, REMOTE]),
         "clock": st.floats(-4000, 4000).map(lambda step: clock(step_s=step if abs(step) > 100 else 0)),
     }
 )
@@ -572,7 +577,7 @@ def test_for_any_snapshot_every_rule_gives_one_finding_and_never_calls_the_unkno
 ) -> None:
     present = snapshot(**now)
     past = earlier(**{**before, "clock": clock(-60)}) if before else None
-    findings = rules.evaluate(present, past, config())
+    findings = evaluate(present, past)
     by_rule = {finding.rule: finding for finding in findings}
     assert len(by_rule) == len(findings)
     assert [f.severity.rank for f in findings] == sorted((f.severity.rank for f in findings), reverse=True)
@@ -586,7 +591,7 @@ def test_for_any_snapshot_every_rule_gives_one_finding_and_never_calls_the_unkno
         if rule == "hazelcast" and unit_is_down:
             missing -= {"status"}
         if rule == "blind":
-            missing -= {"unit", "cpu", "memory_bytes", "disk", "journal"} if present.scope == "remote" else set()
+            missing -= {"unit", "cpu", "memory_bytes", "disk", "journal"} if not present.scope.is_local else set()
             missing -= {"cpu", "memory_bytes"} if unit_is_down else set()
             missing -= {"entry", "status"} if AWAY in (getattr(present.hazelcast, "value", None),) else set()
         assert not missing, (rule, by_rule[rule])
@@ -603,16 +608,16 @@ def test_for_any_snapshot_every_rule_gives_one_finding_and_never_calls_the_unkno
 def test_a_restart_is_asked_for_only_where_one_can_help(now: dict[str, Any], before: dict[str, Any] | None) -> None:
     present = snapshot(**now)
     past = earlier(**{**before, "clock": clock(-60)}) if before else None
-    for finding in rules.evaluate(present, past, config()):
+    for finding in evaluate(present, past):
         if finding.action == "restart_bridge":
             assert finding.severity is Severity.CRITICAL
             assert finding.cause in (Cause.BRIDGE_STUCK, Cause.CLIENT_WEDGED, Cause.OVER_LIMIT)
             if finding.cause is not Cause.OVER_LIMIT:
-                assert present.scope == "remote" or getattr(present.unit, "value", RUNNING).is_running
+                assert not present.scope.is_local or getattr(present.unit, "value", RUNNING).is_running
                 assert present.hazelcast != NOTHING
                 assert getattr(present.hazelcast, "value", AWAY).reachable
 
 
 def test_the_snapshot_has_no_probe_that_the_properties_leave_out() -> None:
-    others = {"clock", "scope", "state_problem", "unreachable"}
+    others = {"clock", "scope"}
     assert {field.name for field in fields(snapshot())} - others == set(PROBED)

@@ -14,16 +14,16 @@ import pytest
 from support.health_cases import NOW, config, earlier
 
 from healthcheck.alert import alerts
+from healthcheck.alert.alerts import Alerting
+from healthcheck.alert.restart_policy import RestartLog
 from healthcheck.config.settings import Health
 from healthcheck.keep.state import (
     CORRUPT_NAME,
     FILE_NAME,
     LockedError,
-    RestartLog,
     State,
     StateError,
     Store,
-    write_whole,
 )
 from healthcheck.model.finding import Cause, Finding, Severity
 
@@ -52,10 +52,11 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 def some_state() -> State:
     opened = Finding("memory", Severity.CRITICAL, "much", Cause.OVER_LIMIT, "restart_bridge", ("ops",))
-    standing = alerts.plan((), (), [opened], NOW, config().health.alerts)
-    told = alerts.tell(standing, config().health.addresses, "slack-webhook/ops", alerts.changes((), standing), NOW)
+    alerting = Alerting(NOW, config().health.alerts, config().health.addresses)
+    standing = alerting.plan((), (), [opened])
+    told = alerting.mark_told(standing, "slack-webhook/ops", alerts.changes((), standing))
     return State(
-        seen=earlier(),
+        previous_check=earlier(),
         alerts=told,
         past=standing,
         restarts=RestartLog((NOW,), exhausted=True),
@@ -132,14 +133,6 @@ def test_a_state_that_can_be_written_nowhere_is_an_error_that_names_both_places(
         store.save(State())
     assert str(tmp_path / "no") in str(error.value)
     assert str(tmp_path / "nor") in str(error.value)
-
-
-@pytest.mark.root
-def test_a_file_written_by_root_belongs_to_the_owner_of_its_directory(tmp_path: Path) -> None:
-    os.chown(tmp_path, 1234, 1234)
-    write_whole(tmp_path / "file", b"x")
-    info = (tmp_path / "file").stat()
-    assert (info.st_uid, info.st_gid, info.st_mode & 0o777) == (1234, 1234, 0o640)
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_state(health: Health) -> None:

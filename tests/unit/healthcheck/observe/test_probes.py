@@ -306,11 +306,10 @@ def test_on_a_host_that_does_not_know_the_unit_only_the_cluster_is_looked_at(tmp
     settings = settings.model_copy(
         update={"hazelcast": settings.hazelcast.model_copy(update={"members": ("127.0.0.1:1",)})}
     )
-    found = probes.take(settings, None, None).snapshot
-    assert found.scope == "remote"
-    assert {found.unit, found.cpu, found.memory_bytes, found.disk, found.journal} == {
-        Unknown(probes.NOT_HERE, "not asked")
-    }
+    found = probes.observe(settings, None, None).snapshot
+    assert found.scope.name == "remote"
+    nothing = Unknown(f"not looked at: {found.scope.reason}", "not asked")
+    assert {found.unit, found.cpu, found.memory_bytes, found.disk, found.journal} == {nothing}
     assert isinstance(found.hazelcast, Known)
     assert not found.hazelcast.value.reachable
 
@@ -324,8 +323,8 @@ def test_told_that_it_is_the_bridges_host_a_check_without_the_unit_is_blind_not_
             "hazelcast": settings.hazelcast.model_copy(update={"members": ("127.0.0.1:1",)}),
         }
     )
-    found = probes.take(settings, None, None).snapshot
-    assert found.scope == "local"
+    found = probes.observe(settings, None, None).snapshot
+    assert found.scope.name == "local"
     assert isinstance(found.unit, Unknown)
     assert isinstance(found.disk, Known)
     assert isinstance(found.disk.value, DiskView)

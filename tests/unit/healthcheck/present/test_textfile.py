@@ -15,13 +15,13 @@ from support.health_cases import NOW, clock, config, snapshot, status
 
 from bridge.config import ConfigError
 from healthcheck.act.restart import Decision
-from healthcheck.check import Hands, run_check
+from healthcheck.check import Effects, run_check
 from healthcheck.config.settings import Health, HealthConfig, load
 from healthcheck.keep import mute
 from healthcheck.keep.mute import Mute
 from healthcheck.model.observation import Snapshot, Unknown
 from healthcheck.model.report import ActionTaken, Report
-from healthcheck.observe.probes import Taken
+from healthcheck.observe.probes import Observed
 
 
 @dataclass
@@ -43,14 +43,14 @@ class Checks:
     def check(self, settings: HealthConfig | None = None, **answers: Any) -> Report:
         self.after_s += 60
 
-        def take(*_: Any) -> Taken:
+        def observe(*_: Any) -> Observed:
             alive = {"clock": clock(self.after_s), "status": status(1 - self.after_s)}
-            return Taken(snapshot(**{**alive, **answers}), None)
+            return Observed(snapshot(**{**alive, **answers}), None)
 
         def perform(decision: Decision, _snapshot: Snapshot, _config: HealthConfig) -> ActionTaken:
             return ActionTaken(decision.rule, "restart_bridge", "restarted", True)
 
-        return run_check(settings or self.config(), self, by="test", hands=Hands(take, perform))
+        return run_check(settings or self.config(), self, by="test", effects=Effects(observe, perform))
 
     def send(self, block: str, subject: str, body: str) -> None:
         """Every recipient hears."""

@@ -1,0 +1,35 @@
+"""The rule `few_files`: were enough scans published? Pure; no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from healthcheck.judge.facts import Facts
+from healthcheck.judge.judgement import Judgement, bound, exceeded, ok, unknown
+from healthcheck.model.finding import Cause, Number
+
+WINDOWS_S = (60.0, 300.0)  # the bridge's status counts over these
+
+
+def judge(facts: Facts) -> Judgement:
+    """Judge each window only if scans were expected and the bridge ran all through it."""
+    rule, status = facts.rules.few_files, facts.status
+    if facts.expected_for_s is None:
+        return ok("no scans are expected at this hour")
+    if status is None or facts.heartbeat != "fresh":
+        return unknown("no fresh status of the bridge")
+    counted_for_s = min(facts.expected_for_s, (status.heartbeat_at - status.started_at).total_seconds())
+    minute = Number(
+        "files_1m", status.files_per_min_1m, "/min", warning=bound(rule.warning_under_per_min), low_is_bad=True
+    )
+    five = Number(
+        "files_5m", status.files_per_min_5m * 5, critical=bound(rule.critical_under_per_5min), low_is_bad=True
+    )
+    numbers = tuple(
+        number for number, window_s in zip((minute, five), WINDOWS_S, strict=True) if counted_for_s >= window_s
+    )
+    words = f"{minute.value:g} scans published in the last minute, {five.value:g} in the last 5 min"
+    if not any(number.severity.is_bad for number in numbers):
+        return ok(words, *numbers)
+    helps = facts.waiting is not None and not facts.all_bad
+    return replace(exceeded(words, numbers, "scan-bridge status"), cause=Cause.TOO_FEW_FILES, restart_helps=helps)

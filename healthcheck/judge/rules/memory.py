@@ -1,0 +1,24 @@
+"""The rule `memory`: how much memory does the bridge use? Pure; no I/O."""
+
+from __future__ import annotations
+
+from healthcheck.judge.facts import Facts
+from healthcheck.judge.judgement import Judgement, bound, exceeded, ok, unknown
+from healthcheck.model.finding import Number
+from healthcheck.model.observation import value_of
+from healthcheck.text import megabytes
+
+
+def judge(facts: Facts) -> Judgement:
+    """Memory in use now."""
+    rule = facts.rules.memory
+    if facts.unit is not None and not facts.unit.is_running:
+        return ok("the bridge does not run")
+    used = value_of(facts.snapshot.memory_bytes)
+    if used is None:
+        return unknown("no figures")
+    measured = Number("memory", used, "B", bound(rule.warning_mb, 1e6), bound(rule.critical_mb, 1e6))
+    words = f"the bridge uses {megabytes(used)} of memory"
+    if not measured.severity.is_bad:
+        return ok(words, measured)
+    return exceeded(words, (measured,), f"systemctl status {facts.health.unit}")

@@ -1,0 +1,16 @@
+"""The health check's own condition, which it judges beside the bridge's. Data only: no I/O, no clock, no decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from healthcheck.model.finding import Block
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCondition:
+    """What hinders the check itself. Nothing does: both are empty."""
+
+    state_problem: str | None = None  # why its state is not where it belongs
+    unreachable: Mapping[Block, str] = field(default_factory=dict)  # recipients the last message did not reach, and why
