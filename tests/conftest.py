@@ -1,19 +1,24 @@
 """Fixtures for every test: a real Hazelcast member, shared or of one's own.
 
-A test that needs Hazelcast on a machine without it fails with one line; nothing is skipped in silence.
+A test that needs Hazelcast on a machine without it fails with one line. What else a machine lacks keeps the tests of
+that mark from running (scripts/debian.sh knows it); in CI that is a failure. Nothing is skipped in silence.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import hazelcast
 import pytest
 from support.hazelcast_member import Member, MemberError
 
 pytest_plugins = ["support.prefect_server"]
+
+UNMET = (Path(__file__).parents[1] / "scripts" / "debian.sh", "unmet")
 
 
 def _started(member: Member) -> Member:
@@ -54,6 +59,15 @@ def map_name(request: pytest.FixtureRequest, client: hazelcast.HazelcastClient) 
     name = re.sub(r"\W+", "_", request.node.nodeid)
     yield name
     client.get_map(name).blocking().destroy()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What this machine has not the means for is skipped, by its mark."""
+    for line in subprocess.run(UNMET, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
+        mark, _, reason = line.partition(" ")
+        for item in items:
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -71,13 +71,6 @@ def compressed(rows: int) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def need(*tools: str) -> None:
-    """Skip where a tool is missing; in CI, a skipped test counts as failed."""
-    missing = [tool for tool in tools if not shutil.which(tool)]
-    if missing:
-        pytest.skip(f"this example is not tested, for this machine has no {', '.join(missing)}")
-
-
 def test_the_python_example_prints_the_newest_scan(publishing: Publishing) -> None:
     command = (sys.executable, "latest_scan.py")
     before = publishing.run(*command, folder=EXAMPLES / "python")
@@ -91,8 +84,8 @@ def test_the_python_example_prints_the_newest_scan(publishing: Publishing) -> No
     assert publishing.run(*command, folder=EXAMPLES / "python").stdout == f"{newest} 33\n"
 
 
+@pytest.mark.java
 def test_the_java_example_prints_the_newest_scan_compressed_or_not(publishing: Publishing, tmp_path: Path) -> None:
-    need("mvn", "javac")
     publishing.bridge.start()
     newest = publishing.publish("compressed", compressed(rows=44))
     shutil.copytree(EXAMPLES / "java", tmp_path / "java")
@@ -104,8 +97,8 @@ def test_the_java_example_prints_the_newest_scan_compressed_or_not(publishing: P
     assert done.returncode == 0
 
 
+@pytest.mark.node
 def test_the_node_example_prints_the_newest_scan(publishing: Publishing, tmp_path: Path) -> None:
-    need("node", "npm")
     publishing.bridge.start()
     newest = publishing.publish("a", scan(rows=55))
     folder = tmp_path / "node"

@@ -19,7 +19,7 @@ from support.relay import Relay
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.config import Hazelcast, Tls
 
-pytestmark = pytest.mark.hazelcast
+pytestmark = [pytest.mark.hazelcast, pytest.mark.openssl]
 
 
 class Identity(NamedTuple):

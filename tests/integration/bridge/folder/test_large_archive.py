@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,6 @@ from support.bridge_process import BridgeProcess, Consumer, NewBridge, day, even
 
 pytestmark = pytest.mark.hazelcast
 FILES_A_DAY = 125
-
-strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs Debian's strace")
 
 
 @pytest.fixture
@@ -63,7 +60,7 @@ def wait_for_looks(trace: Path, root: Path, count: int) -> None:
     eventually(lambda: looks() >= before + count, "it goes on looking")
 
 
-@strace
+@pytest.mark.strace
 def test_with_50000_old_files_it_goes_straight_to_the_newest_and_touches_no_more_than_with_few(
     new_bridge: NewBridge, client: hazelcast.HazelcastClient, in_memory: Path, consumer: Consumer
 ) -> None:
@@ -87,7 +84,7 @@ def test_with_50000_old_files_it_goes_straight_to_the_newest_and_touches_no_more
     assert {path.split("/")[0] for paths in paths_touched[400] for path in paths} == {day(), day(-1)}
 
 
-@strace
+@pytest.mark.strace
 def test_in_a_folder_with_thousands_of_files_a_new_scan_does_not_make_it_examine_the_others_again(
     new_bridge: NewBridge, in_memory: Path, consumer: Consumer
 ) -> None:

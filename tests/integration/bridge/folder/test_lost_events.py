@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -31,8 +30,6 @@ def short_queue(as_root: None) -> Iterator[None]:
 @pytest.fixture
 def fuse(as_root: None, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     """(a FUSE mount, the folder below it): what is written below changes the mount without an event there."""
-    if shutil.which("bindfs") is None or not os.path.exists("/dev/fuse"):
-        pytest.skip("needs Debian's bindfs and /dev/fuse")
     point, below = tmp_path / "mounted", tmp_path / "below"
     point.mkdir()
     below.mkdir()
@@ -44,6 +41,7 @@ def fuse(as_root: None, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 @pytest.mark.root
+@pytest.mark.limits
 def test_an_overflow_of_the_event_queue_loses_no_scan(
     new_bridge: NewBridge, client: hazelcast.HazelcastClient, consumer: Consumer, short_queue: None
 ) -> None:
@@ -64,6 +62,7 @@ def test_an_overflow_of_the_event_queue_loses_no_scan(
 
 
 @pytest.mark.root
+@pytest.mark.limits
 def test_an_overflow_does_not_hide_a_scan_rewritten_in_place(
     new_bridge: NewBridge, consumer: Consumer, short_queue: None
 ) -> None:
@@ -81,6 +80,7 @@ def test_an_overflow_does_not_hide_a_scan_rewritten_in_place(
 
 
 @pytest.mark.root
+@pytest.mark.fuse
 def test_a_scan_without_any_event_is_found_by_the_reconciling_scan(
     new_bridge: NewBridge, client: hazelcast.HazelcastClient, fuse: tuple[Path, Path], consumer: Consumer
 ) -> None:
@@ -94,6 +94,7 @@ def test_a_scan_without_any_event_is_found_by_the_reconciling_scan(
 
 
 @pytest.mark.root
+@pytest.mark.fuse
 def test_polling_is_chosen_by_itself_on_fuse(
     new_bridge: NewBridge, client: hazelcast.HazelcastClient, fuse: tuple[Path, Path], consumer: Consumer
 ) -> None:
@@ -108,6 +109,7 @@ def test_polling_is_chosen_by_itself_on_fuse(
 
 
 @pytest.mark.root
+@pytest.mark.fuse
 def test_the_kind_of_file_system_is_told_apart(fuse: tuple[Path, Path]) -> None:
     point, below = fuse
 
@@ -163,6 +165,7 @@ def test_a_scan_whose_time_is_set_after_it_is_closed_is_published_by_its_time(
     assert consumer.seen[-1].mtime_ns == newer_ns
 
 
+@pytest.mark.limits
 @pytest.mark.parametrize(("limit", "said"), [("instances", "no inotify"), ("watches", "watch limit reached")])
 def test_where_the_kernel_has_no_watches_left_the_bridge_polls_and_says_so(
     new_bridge: NewBridge, client: hazelcast.HazelcastClient, consumer: Consumer, limit: str, said: str

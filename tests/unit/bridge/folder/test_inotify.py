@@ -346,6 +346,7 @@ LIMITED = """
 """
 
 
+@pytest.mark.limits
 def test_the_kernels_limit_of_instances_is_an_os_error() -> None:
     script = """
     try:
@@ -357,6 +358,7 @@ def test_the_kernels_limit_of_instances_is_an_os_error() -> None:
     assert said == "[Errno 24] inotify instance limit reached\n"
 
 
+@pytest.mark.limits
 def test_the_kernels_limit_of_watches_is_an_os_error() -> None:
     script = """
     watcher = Watcher(Path("/"), hints)
