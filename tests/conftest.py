@@ -15,10 +15,17 @@ from pathlib import Path
 import hazelcast
 import pytest
 from support.hazelcast_member import Member, MemberError
+from support.leftovers import Watchman, keep_mounts_private
 
 pytest_plugins = ["support.prefect_server"]
-
 UNMET = (Path(__file__).parents[1] / "scripts" / "debian.sh", "unmet")
+WATCHMAN = pytest.StashKey[Watchman]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the workers of pytest-xdist are part of this run
+        config.stash[WATCHMAN] = Watchman()
+        keep_mounts_private()
 
 
 def _started(member: Member) -> Member:
@@ -78,7 +85,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if session.exitstatus == pytest.ExitCode.OK and reporter and _skipped_in_ci(reporter):
+    watchman = session.config.stash.get(WATCHMAN, None)
+    left = watchman.sweep() if watchman else ""
+    if left and reporter:
+        reporter.write_line(f"\nthe tests left processes behind; they are ended now:\n{left}", red=True)
+    if session.exitstatus == pytest.ExitCode.OK and (left or (reporter and _skipped_in_ci(reporter))):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

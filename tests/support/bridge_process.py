@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import hazelcast
 import pyarrow as pa
+from support import process
 
 # The command as it is installed beside this Python.
 COMMAND = (sys.executable, str(Path(sys.executable).with_name("scan-bridge")))
@@ -245,13 +246,10 @@ class BridgeProcess:
         assert self._process is None, "the bridge is running"
         self.notified.clear()
         with self._log_path.open("wb") as log:
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self._command, "run", "--config", str(self.config_path)],
-                env={**_without_settings(os.environ), "NOTIFY_SOCKET": f"@{self._notify_name}", **self._environment},
-                stdin=subprocess.DEVNULL,
+            self._process = process.start(
+                [*self._command, "run", "--config", self.config_path],
+                env=process.environment(NOTIFY_SOCKET=f"@{self._notify_name}", **self._environment),
                 stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for pytest, which then stops the bridge
             )
         if wait:
             self.wait_ready()
@@ -305,9 +303,7 @@ class BridgeProcess:
     def kill(self) -> None:
         """End it at once, if it runs. Its children too."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            process.kill(self._process)
             self._process = None
 
     def close(self) -> None:
@@ -385,19 +381,4 @@ def scan_bridge(
     *arguments: str | Path, timeout_s: float = 30.0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a `scan-bridge` command to its end."""
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        env={**_without_settings(os.environ), **environment},
-    )
-
-
-def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would change the bridge's configuration or logging."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if not name.startswith(("SCAN_BRIDGE_", "NOTIFY_", "WATCHDOG_", "JOURNAL_")) and name != "STATE_DIRECTORY"
-    }
+    return process.run([*COMMAND, *arguments], timeout_s=timeout_s, env=process.environment(**environment))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from support import process
 from support.bridge_process import eventually
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -65,13 +65,13 @@ class Browser:
     """One browser with one window, used by one test after another."""
 
     def __init__(self, folder: Path) -> None:
-        os.environ["SE_OFFLINE"] = "true"
         options = webdriver.ChromeOptions()
         options.binary_location = str(CHROMIUM)
         for flag in (*FLAGS, f"--user-data-dir={folder}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+        service = Service(str(CHROMEDRIVER), env=process.environment())
+        self.driver = webdriver.Chrome(options=options, service=service)
 
     def open(self, url: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """Load a page afresh, in a window of this size."""

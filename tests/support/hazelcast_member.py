@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hazelcast
+from support import process
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "hazelcast-local"
 START_S = 60.0  # one second on an idle machine
@@ -46,7 +47,7 @@ class Member:
         java_options: tuple[str, ...] = (),
     ) -> None:
         self.port = port or free_port()
-        self.cluster_name = cluster_name or f"test-{self.port}-{random.randrange(10**6)}"
+        self.cluster_name = cluster_name or f"test-{self.port}-{_random.randrange(10**6)}"
         self._members = members
         self._java_options = java_options
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,13 +77,7 @@ class Member:
         arguments = ["--port", str(self.port), "--cluster", self.cluster_name]
         if self._members:
             arguments += ["--members", ",".join(self._members)]
-        self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", str(SCRIPT), *arguments, "--", *self._java_options],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,  # Ctrl-C is for pytest, which then stops the member
-        )
+        self._process = process.start([SCRIPT, *arguments, "--", *self._java_options], stdout=self._log)
         if wait:
             self.wait_ready()
         return self
@@ -160,7 +155,7 @@ def cluster(size: int = 3) -> Iterator[list[Member]]:
     """A cluster of `size` members, formed when this returns; all of them are gone afterwards."""
     ports = [free_port() for _ in range(size)]
     addresses = tuple(f"127.0.0.1:{port}" for port in ports)
-    name = f"test-cluster-{ports[0]}-{random.randrange(10**6)}"
+    name = f"test-cluster-{ports[0]}-{_random.randrange(10**6)}"
     members = [Member(name, members=addresses, port=port) for port in ports]
     try:
         # One after the other: started together they wait for each other, and take Hazelcast longer to agree.
@@ -172,18 +167,25 @@ def cluster(size: int = 3) -> Iterator[list[Member]]:
             member.close()
 
 
-_handed_out: set[int] = set()
+_reservations: list[socket.socket] = []
+_random = random.SystemRandom()  # seeds are set for reproducible tests, and would give all processes the same ports
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, never handed out before by this process.
+    """A port of 127.0.0.1 that nobody listens on, and that no other test is given while this process lives.
 
     Taken below the kernel's range for outgoing connections (32768 and up by default): inside it, a client
     that keeps trying to reach a member which is down can end up connected to itself, and so hold the port.
     """
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = _random.randrange(15_000, 32_000)
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0scan-bridge-test-port-{port}")  # the kernel keeps it until the process ends
+        except OSError:
+            reservation.close()
+            continue
+        _reservations.append(reservation)
         with socket.socket() as probe:
-            if port not in _handed_out and probe.connect_ex(("127.0.0.1", port)) != 0:
-                _handed_out.add(port)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port

@@ -10,11 +10,12 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from support import process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
@@ -138,14 +139,12 @@ def _build_wheels(base: Path, wheels: Path, dependencies: list[str]) -> None:
 
 def _run_logged(command: list[str], log: Path) -> None:
     with log.open("w") as output:
-        process = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=BUILD_TIMEOUT_S,
-        )
-    if process.returncode:
+        building = process.start(command, env=process.environment(downloads=True), stdout=output)
+        try:
+            code = building.wait(BUILD_TIMEOUT_S)
+        finally:
+            process.kill(building)
+    if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise RuntimeError(f"{command[0]} failed; the whole output is in {log}\n{tail}")
     log.unlink()

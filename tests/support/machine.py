@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import json
 import os
-import shlex
 import signal
 import subprocess
 import tempfile
@@ -20,9 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from support import leftovers, process
+
 T = TypeVar("T")
 
-NAME = "scan-bridge-test"
 BOOT_TIMEOUT_S = 60
 COMMAND_TIMEOUT_S = 60
 POLL_S = 0.05
@@ -52,7 +52,7 @@ class Machine:
         self._root = root
         self._binds = binds or {}
         self._binds_ro = binds_ro or {}
-        self._name = f"{NAME}-{os.getpid()}-{next(_numbers)}"
+        self._name = f"machine-{os.getpid()}-{next(_numbers)}"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.leader = 0  # pid of its systemd, as the host sees it
         self._console = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
@@ -96,13 +96,7 @@ class Machine:
         command += [f"{name}={value}" for name, value in environment.items()]
         if user:
             command += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        command += argv
-        result = subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=timeout_s)
-        if check and result.returncode:
-            raise AssertionError(
-                f"{shlex.join(argv)}: exit {result.returncode}\n{result.stdout[-4000:]}{result.stderr[-4000:]}"
-            )
-        return result
+        return process.run([*command, *argv], stdin=stdin or "", timeout_s=timeout_s, check=check)
 
     def write(self, path: str, text: str, mode: str = "0644") -> None:
         """Write a file in the machine, with its folders."""
@@ -147,7 +141,7 @@ class Machine:
         for group in self._cgroups():
             if group.is_dir():
                 # The kernel lets go of a killed process's group a moment after the process.
-                until(lambda group=group: _remove_groups(group), 10, f"{group} is still in use")
+                until(lambda group=group: leftovers.remove_group(group), 10, f"{group} is still in use")
         self._console.close()
 
     def _boot(self) -> None:
@@ -159,6 +153,7 @@ class Machine:
             "--volatile=overlay",
             "--register=no",
             "--boot",
+            f"--setenv={leftovers.RUN}={os.environ.get(leftovers.RUN, '')}",
         ]
         # Lets the firewall of IPAddressDeny= be tried; it is a BPF program.
         command += ["--system-call-filter=bpf", "--console=pipe"]
@@ -167,17 +162,10 @@ class Machine:
         if not Path("/run/systemd/system").exists():
             # No systemd on the host that could give the machine a control group of its own.
             command.append("--keep-unit")
-            _remove_groups_of_the_dead()
             joined = "".join(f"mkdir -p {group}; echo $$ > {group}/cgroup.procs; " for group in self._cgroups())
             command = ["sh", "-c", f'set -e; {joined} exec "$@"', "sh", *command]
-        self._nspawn = subprocess.Popen(
-            # If the tests are killed: SIGTERM has nspawn shut the machine down; SIGKILL would set it loose.
-            ["setpriv", "--pdeathsig", "TERM", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=self._console,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        # SIGTERM has nspawn shut the machine down; SIGKILL would set it loose.
+        self._nspawn = process.start(command, stdout=self._console, orphaned="TERM")
         until(self._is_up, BOOT_TIMEOUT_S, lambda: f"the machine is not up:\n{self._console_text()}")
 
     def _is_up(self) -> bool:
@@ -191,11 +179,11 @@ class Machine:
         state = self.run("systemctl", "is-system-running", check=False, timeout_s=10).stdout.strip()
         return state in ("running", "degraded")
 
-    def _is_inside(self, process: Path) -> bool:
-        return os.readlink(process / "ns/pid") == os.readlink(f"/proc/{self.leader}/ns/pid")
+    def _is_inside(self, of: Path) -> bool:
+        return os.readlink(of / "ns/pid") == os.readlink(f"/proc/{self.leader}/ns/pid")
 
     def _cgroups(self) -> list[Path]:
-        return [hierarchy / self._name for hierarchy in _hierarchies()]
+        return [hierarchy / leftovers.run_name() / self._name for hierarchy in _hierarchies()]
 
     def _console_text(self) -> str:
         self._console.seek(0)
@@ -206,20 +194,3 @@ def _hierarchies() -> list[Path]:
     top = Path("/sys/fs/cgroup")
     folders = [top] if (top / "cgroup.procs").exists() else [top / "systemd", top / "unified"]
     return [folder for folder in folders if folder.is_dir()]
-
-
-def _remove_groups_of_the_dead() -> None:
-    """A test run that was killed leaves its groups, empty once its machines are down."""
-    for hierarchy in _hierarchies():
-        for group in hierarchy.glob(f"{NAME}-*"):
-            if not Path("/proc", group.name.split("-")[-2]).exists():
-                _remove_groups(group)
-
-
-def _remove_groups(group: Path) -> bool:
-    try:
-        for folder, _, _ in os.walk(group, topdown=False):
-            os.rmdir(folder)
-    except OSError:
-        return False
-    return True

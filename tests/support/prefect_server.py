@@ -6,9 +6,6 @@ what it decides is the same.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from support import process
 from support.hazelcast_member import free_port
 
 START_S = 240.0  # ten seconds on an idle machine
@@ -44,35 +42,26 @@ class PrefectServer:
 
     def start(self) -> PrefectServer:
         """Start it and wait until it answers."""
-        environment = {
-            **_without_prefect(os.environ),
-            "PREFECT_HOME": self._home.name,
-            "PREFECT_SERVER_API_HOST": "127.0.0.1",
-            "PREFECT_SERVER_API_PORT": str(self.port),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_SERVER_UI_ENABLED": "false",
-            "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
-            "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
-            "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
-            "DO_NOT_TRACK": "1",
-        }
-        self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "prefect", "server", "start"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,  # Ctrl-C is for pytest, which then stops the server
+        environment = process.environment(
+            PREFECT_HOME=self._home.name,
+            PREFECT_SERVER_API_HOST="127.0.0.1",
+            PREFECT_SERVER_API_PORT=str(self.port),
+            PREFECT_SERVER_ANALYTICS_ENABLED="false",
+            PREFECT_SERVER_UI_ENABLED="false",
+            PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="2",
+            PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY="PT1S",
+            PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL="0.2",
+            DO_NOT_TRACK="1",
         )
+        command = (sys.executable, "-m", "prefect", "server", "start")
+        self._process = process.start(command, env=environment, stdout=self._log)
         eventually(self._answers, START_S, "the Prefect server does not answer")
         return self
 
     def stop(self) -> None:
         """End it at once; what it had committed stays."""
         if self._process:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            process.kill(self._process)
             self._process = None
 
     def close(self) -> None:
@@ -177,8 +166,4 @@ def webhook() -> Iterator[Webhook]:
 def client_environment(api_url: str | None, home: Path) -> dict[str, str]:
     """The environment of a process that talks to a server, and keeps what it must in `home`."""
     server = {"PREFECT_API_URL": api_url} if api_url else {}
-    return {**_without_prefect(os.environ), **server, "PREFECT_HOME": str(home)}
-
-
-def _without_prefect(environment: os._Environ[str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("PREFECT_")}
+    return process.environment(PREFECT_HOME=str(home), **server)

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support import process
 from support.download_cache import cached
 
 DOWNLOAD_S = 300.0
@@ -19,7 +20,7 @@ DOWNLOAD_S = 300.0
 
 def promtool(*arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run promtool to its end. Skips the test where there is none; in CI, a skipped test counts as failed."""
-    return subprocess.run([_program(), *arguments], input=stdin, capture_output=True, text=True, timeout=DOWNLOAD_S)
+    return process.run([_program(), *arguments], stdin=stdin or "", timeout_s=DOWNLOAD_S)
 
 
 @cache
@@ -30,18 +31,18 @@ def _program() -> Path:
         pytest.skip("no promtool here; install Prometheus")
     try:
         return cached("promtool", _unpack) / "usr" / "bin" / "promtool"
-    except (subprocess.SubprocessError, OSError) as error:
-        reason = getattr(error, "stderr", None) or error
-        pytest.skip(f"no promtool here, and it cannot be downloaded ({reason}); run: apt-get install prometheus")
+    except (AssertionError, subprocess.TimeoutExpired, OSError) as error:
+        pytest.skip(f"no promtool here, and it cannot be downloaded ({error}); run: apt-get install prometheus")
 
 
 def _unpack(folder: Path) -> None:
     def run(*command: str) -> None:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=DOWNLOAD_S)
+        environment = process.environment(downloads=True)
+        process.run(command, cwd=folder, env=environment, check=True, timeout_s=DOWNLOAD_S)
 
     try:
         run("apt-get", "-qq", "download", "prometheus")
-    except subprocess.CalledProcessError:
+    except AssertionError:
         if os.geteuid() != 0:
             raise
         run("apt-get", "-qq", "update")  # no list of packages yet, or an old one
