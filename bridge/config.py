@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -25,6 +24,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
+
+from bridge.system.files import exposed
 
 DEFAULT_CONFIG_PATH = Path("/etc/scan-bridge/config.toml")
 ENV_PREFIX = "SCAN_BRIDGE_"
@@ -265,8 +266,8 @@ def _refuse_readable_by_others(config_path: Path, secret: Path | None) -> None:
     if secret is None:
         return
     try:
-        mode = secret.stat().st_mode
+        problem = exposed(secret, secret.stat().st_mode)
     except OSError as error:
         raise ConfigError(f"{config_path}: {secret}: {error.strerror}") from error
-    if mode & (stat.S_IROTH | stat.S_IWOTH):
-        raise ConfigError(f"{config_path}: {secret}: readable by everyone; run: chmod 0600 {secret}")
+    if problem:
+        raise ConfigError(f"{config_path}: {problem}")

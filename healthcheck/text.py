@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from bridge.model.order import printable
+
 MOST_FOREIGN = 300
 
 
@@ -36,6 +38,6 @@ def megabytes(size: float) -> str:
 
 
 def foreign(text: str, most: int = MOST_FOREIGN) -> str:
-    """Text that others wrote, on one line, without control characters, cut to `most` characters."""
-    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    """Text that others wrote, on one line, control characters escaped, cut to `most` characters."""
+    shown = printable(text)
     return shown if len(shown) <= most else shown[: most - 1] + "…"

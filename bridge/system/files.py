@@ -1,14 +1,24 @@
-"""Replaces a file in one step: whoever reads it sees the old one or the new one, whole, also after a power cut."""
+"""What is asked of files in both programs: replaced in one step, and secrets in none that everyone can read."""
 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 
+def exposed(path: Path, mode: int) -> str | None:
+    """Why no secret may lie in a file of this mode, and the cure; None if it may."""
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        return f"{path}: readable by everyone; run: chmod 0600 {path}"
+    return None
+
+
 def replace_file(path: Path, data: bytes, mode: int = 0o640) -> None:
-    """Put `data` in the place of the file. Made by root, it belongs to the directory's owner.
+    """Put `data` in the place of the file: whoever reads it sees the old or the new one, also after a power cut.
+
+    Made by root, it belongs to the directory's owner.
 
     Raises:
         OSError: it was not replaced; no partial file is left.

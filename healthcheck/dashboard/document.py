@@ -13,7 +13,7 @@ from bridge import __version__
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus, iso_utc
 from healthcheck.config.settings import HealthConfig
-from healthcheck.dashboard.sources import Heard, Seen, scan_age_s
+from healthcheck.dashboard.sources import Heard, Overview, scan_age_s
 from healthcheck.keep.state import State
 from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Finding, Severity
@@ -30,76 +30,79 @@ Document = dict[str, Any]
 
 
 def document(
-    seen: Seen, history: Mapping[str, Any], config: HealthConfig, started_at: datetime, now: datetime
+    overview: Overview, history: Mapping[str, Any], config: HealthConfig, started_at: datetime, now: datetime
 ) -> Document:
     """All the page shows, ready for JSON. Times are ISO-8601 in UTC; `started_at` is the dashboard's start."""
-    status = _status(seen)
+    status = _status(overview)
     return {
         "at": iso_utc(now),
         "version": __version__,
         "instance": foreign(status.instance) if status else config.status.instance,
-        "verdict": verdict(seen, started_at, now),
-        "sources": sources(seen, config, started_at, now),
-        "scan": _scan(seen, now),
+        "verdict": verdict(overview, started_at, now),
+        "sources": sources(overview, config, started_at, now),
+        "scan": _scan(overview, now),
         "lag": _lag(status),
         "rate": {"m1": status.files_per_min_1m, "m5": status.files_per_min_5m} if status else None,
         "counters": status.counters.model_dump() if status else None,
-        "restarts": _restarts(seen, status),
-        "memory_mb": _memory_mb(seen),
-        "findings": [_finding(finding) for finding in seen.report.value.findings] if seen.report.value else [],
-        "judged": {"at": _iso(seen.report.at), "known": _is_judged(seen, now)},
-        "alerts": [_alert(alert) for alert in _standing(seen.state.value)],
-        "past": [_alert(alert) for alert in _past(seen.state.value)],
-        "mute": _mute(seen.report.value, now),
+        "restarts": _restarts(overview, status),
+        "memory_mb": _memory_mb(overview),
+        "findings": [_finding(finding) for finding in overview.report.value.findings] if overview.report.value else [],
+        "judged": {"at": _iso(overview.report.at), "known": _is_judged(overview, now)},
+        "alerts": [_alert(alert) for alert in _standing(overview.state.value)],
+        "past": [_alert(alert) for alert in _past(overview.state.value)],
+        "mute": _mute(overview.report.value, now),
         "journal": [
             {"at": iso_utc(line.at), "priority": line.priority, "words": foreign(line.message, MOST_LINE)}
-            for line in seen.warnings.value or ()
+            for line in overview.warnings.value or ()
         ],
-        "prefect": _prefect(seen),
+        "prefect": _prefect(overview),
         "limits": _limits(config),
         "history": dict(history),
     }
 
 
-def verdict(seen: Seen, started_at: datetime, now: datetime) -> Document:
+def verdict(overview: Overview, started_at: datetime, now: datetime) -> Document:
     """How it stands. Without a fresh judgement, or without the cluster it was made with: unknown, and since when."""
-    report = seen.report.value
-    if report is None or seen.verdict is None:
-        return _unknown(f"nothing is judged yet: {seen.report.problem}", started_at)
-    if not _is_judged(seen, now):
-        return _unknown(seen.report.problem or "the last judgement is too old", seen.report.at or started_at)
+    report = overview.report.value
+    if report is None or overview.verdict is None:
+        return _unknown(f"nothing is judged yet: {overview.report.problem}", started_at)
+    if not _is_judged(overview, now):
+        return _unknown(overview.report.problem or "the last judgement is too old", overview.report.at or started_at)
     reached = value_of(report.snapshot.hazelcast)
-    if seen.in_map.problem and reached is not None and reached.reachable:
-        return _unknown(f"Hazelcast does not answer: {seen.in_map.problem}", seen.in_map.at or started_at)
+    if overview.in_map.problem and reached is not None and reached.reachable:
+        return _unknown(f"Hazelcast does not answer: {overview.in_map.problem}", overview.in_map.at or started_at)
     return {
         "severity": report.severity,
-        "since": iso_utc(seen.verdict.since),
-        "exact": seen.verdict.exact,
+        "since": iso_utc(overview.verdict.since),
+        "exact": overview.verdict.exact,
         "words": _leading(report),
     }
 
 
-def sources(seen: Seen, config: HealthConfig, started_at: datetime, now: datetime) -> list[Document]:
+def sources(overview: Overview, config: HealthConfig, started_at: datetime, now: datetime) -> list[Document]:
     """Each source by itself: whether it answers, or since when it has not."""
-    found = [_source("Hazelcast", seen.in_map, started_at, config.hazelcast.cluster_name), _bridge(seen, config, now)]
-    report = seen.report.value
+    found = [
+        _source("Hazelcast", overview.in_map, started_at, config.hazelcast.cluster_name),
+        _bridge(overview, config, now),
+    ]
+    report = overview.report.value
     remote = report is not None and not report.snapshot.scope.is_local
     unit = config.health.unit
     if remote:
         found.append(_elsewhere("systemd unit"))
     else:
         of_unit: Answer[UnitState] | None = report.snapshot.unit if report else None
-        found.append(_unit(of_unit, seen.report, started_at))
-    found.append(_health_check(seen.state, started_at, now))
-    found.append(_elsewhere("Journal") if remote else _source("Journal", seen.warnings, started_at, unit))
+        found.append(_unit(of_unit, overview.report, started_at))
+    found.append(_health_check(overview.state, started_at, now))
+    found.append(_elsewhere("Journal") if remote else _source("Journal", overview.warnings, started_at, unit))
     if config.health.dashboard.prefect_url:
-        found.append(_source("Prefect", seen.run, started_at, config.health.dashboard.prefect_url))
+        found.append(_source("Prefect", overview.run, started_at, config.health.dashboard.prefect_url))
     return found
 
 
-def _is_judged(seen: Seen, now: datetime) -> bool:
-    at = seen.report.at
-    return seen.report.problem is None and at is not None and (now - at).total_seconds() <= REPORT_OLD_S
+def _is_judged(overview: Overview, now: datetime) -> bool:
+    at = overview.report.at
+    return overview.report.problem is None and at is not None and (now - at).total_seconds() <= REPORT_OLD_S
 
 
 def _unknown(words: str, since: datetime) -> Document:
@@ -146,13 +149,13 @@ def _unit(answer: Answer[UnitState] | None, report: Heard[Report], started_at: d
     return {"name": "systemd unit", "state": state, "since": None, "words": words}
 
 
-def _bridge(seen: Seen, config: HealthConfig, now: datetime) -> Document:
-    status = _status(seen)
-    if seen.in_map.problem is not None:
+def _bridge(overview: Overview, config: HealthConfig, now: datetime) -> Document:
+    status = _status(overview)
+    if overview.in_map.problem is not None:
         since = iso_utc(status.heartbeat_at) if status else None
         return {"name": "Bridge", "state": "unknown", "since": since, "words": "heard through Hazelcast only"}
     if status is None:
-        answer = seen.in_map.value.status if seen.in_map.value else None
+        answer = overview.in_map.value.status if overview.in_map.value else None
         why = answer.reason if isinstance(answer, Unknown) else "the map holds no status of a bridge"
         return {"name": "Bridge", "state": "unknown", "since": None, "words": foreign(why)}
     age_s = max(0.0, (now - status.heartbeat_at).total_seconds())
@@ -180,21 +183,21 @@ def _health_check(state: Heard[State], started_at: datetime, now: datetime) -> D
     return {"name": name, "state": "ok", "since": None, "words": f"runs{by}"}
 
 
-def _status(seen: Seen) -> BridgeStatus | None:
-    return value_of(seen.in_map.value.status) if seen.in_map.value else None
+def _status(overview: Overview) -> BridgeStatus | None:
+    return value_of(overview.in_map.value.status) if overview.in_map.value else None
 
 
-def _scan(seen: Seen, now: datetime) -> Document | None:
+def _scan(overview: Overview, now: datetime) -> Document | None:
     """The newest scan; while Hazelcast is away, the last one seen, with `known` false."""
-    entry: Answer[Provenance | None] | None = seen.in_map.value.entry if seen.in_map.value else None
+    entry: Answer[Provenance | None] | None = overview.in_map.value.entry if overview.in_map.value else None
     if entry is None or not isinstance(entry, Known) or entry.value is None:
         return None
     scan = entry.value
-    status = _status(seen)
+    status = _status(overview)
     published = status.published if status else None
     return {
-        "known": seen.in_map.problem is None,
-        "seen_at": _iso(seen.in_map.at),
+        "known": overview.in_map.problem is None,
+        "seen_at": _iso(overview.in_map.at),
         "path": foreign(scan.source),
         "age_s": scan_age_s(entry, now),
         "sequence": scan.sequence,
@@ -211,8 +214,8 @@ def _lag(status: BridgeStatus | None) -> Document | None:
     return {"last_ms": last, **{f"{name}_ms": value for name, value in status.lag_ms.model_dump().items()}}
 
 
-def _restarts(seen: Seen, status: BridgeStatus | None) -> Document:
-    report, state = seen.report.value, seen.state.value
+def _restarts(overview: Overview, status: BridgeStatus | None) -> Document:
+    report, state = overview.report.value, overview.state.value
     unit = value_of(report.snapshot.unit) if report else None
     return {
         "up_since": iso_utc(status.started_at) if status else None,
@@ -222,8 +225,8 @@ def _restarts(seen: Seen, status: BridgeStatus | None) -> Document:
     }
 
 
-def _memory_mb(seen: Seen) -> float | None:
-    size = value_of(seen.report.value.snapshot.memory_bytes) if seen.report.value else None
+def _memory_mb(overview: Overview) -> float | None:
+    size = value_of(overview.report.value.snapshot.memory_bytes) if overview.report.value else None
     return None if size is None else size / 1e6
 
 
@@ -274,11 +277,16 @@ def _mute(report: Report | None, now: datetime) -> Document | None:
     return {"until": iso_utc(mute.until), "why": foreign(mute.why), "by": foreign(mute.by)}
 
 
-def _prefect(seen: Seen) -> Document | None:
-    run = seen.run.value
+def _prefect(overview: Overview) -> Document | None:
+    run = overview.run.value
     if run is None:
         return None
-    return {"url": run.url, "name": foreign(run.name), "state": foreign(run.state), "known": seen.run.problem is None}
+    return {
+        "url": run.url,
+        "name": foreign(run.name),
+        "state": foreign(run.state),
+        "known": overview.run.problem is None,
+    }
 
 
 def _limits(config: HealthConfig) -> Document:

@@ -70,8 +70,8 @@ def run(config_path: Path) -> int:
     watch = Watch(config)
 
     def state() -> dict[str, Any]:
-        seen, history = watch.seen()
-        return document.document(seen, history, config, watch.started_at, datetime.now(UTC))
+        overview, history = watch.overview()
+        return document.document(overview, history, config, watch.started_at, datetime.now(UTC))
 
     settings = config.health.dashboard
     try:

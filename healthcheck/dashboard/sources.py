@@ -27,11 +27,11 @@ class Heard(Generic[T]):
     at: datetime | None = None
     problem: str | None = NOT_YET
 
-    def well(self, value: T, now: datetime) -> Heard[T]:
+    def answered(self, value: T, now: datetime) -> Heard[T]:
         """It answered."""
         return Heard(value, now, None)
 
-    def badly(self, problem: str) -> Heard[T]:
+    def failed(self, problem: str) -> Heard[T]:
         """It did not; the last good answer stays, as such."""
         return replace(self, problem=problem)
 
@@ -54,7 +54,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Overview:
     """All that is known at one moment."""
 
     in_map: Heard[InMap] = Heard()

@@ -22,7 +22,7 @@ from healthcheck.config.settings import HealthConfig
 from healthcheck.dashboard.history import History
 from healthcheck.dashboard.last_run import TIMEOUT_S as PREFECT_S
 from healthcheck.dashboard.last_run import PrefectError, PrefectRun, last_run
-from healthcheck.dashboard.sources import NOT_YET, Heard, InMap, Seen, next_verdict, scan_age_s
+from healthcheck.dashboard.sources import NOT_YET, Heard, InMap, Overview, next_verdict, scan_age_s
 from healthcheck.keep.state import StateError, Store
 from healthcheck.model.observation import JournalLine, Known
 from healthcheck.observe import journal
@@ -49,7 +49,7 @@ class Watch:
         """Nothing is looked at before `start`."""
         self._config = config
         self.started_at = datetime.now(UTC)
-        self._seen = Seen()
+        self._overview = Overview()
         self._history = History()
         self._lock = threading.Lock()
         self._look_now = threading.Event()
@@ -64,22 +64,24 @@ class Watch:
         threading.Thread(target=lambda: asyncio.run(self._poll()), name="poll", daemon=True).start()
         threading.Thread(target=self._look, name="look", daemon=True).start()
 
-    def seen(self) -> tuple[Seen, dict[str, Any]]:
+    def overview(self) -> tuple[Overview, dict[str, Any]]:
         """What is known, and the history as a document. A source whose thread hangs is known no more."""
         with self._lock:
-            seen, history = self._seen, self._history.document()
+            overview, history = self._overview, self._history.document()
         if (hangs_s := time.monotonic() - self._polled_s) > self._poll_hangs_s:
-            seen = replace(seen, in_map=seen.in_map.badly(f"the look at the map has hung for {hangs_s:.0f} s"))
+            overview = replace(
+                overview, in_map=overview.in_map.failed(f"the look at the map has hung for {hangs_s:.0f} s")
+            )
         if (hangs_s := time.monotonic() - self._looked_s) > self._look_hangs_s:
             problem = f"the look has hung for {hangs_s:.0f} s"
-            seen = replace(
-                seen,
-                report=seen.report.badly(problem),
-                state=seen.state.badly(problem),
-                warnings=seen.warnings.badly(problem),
-                run=seen.run.badly(problem),
+            overview = replace(
+                overview,
+                report=overview.report.failed(problem),
+                state=overview.state.failed(problem),
+                warnings=overview.warnings.failed(problem),
+                run=overview.run.failed(problem),
             )
-        return seen, history
+        return overview, history
 
     @property
     def hangs(self) -> bool:
@@ -113,8 +115,8 @@ class Watch:
     def _take(self, in_map: InMap) -> None:
         now = datetime.now(UTC)
         with self._lock:
-            was_away = self._seen.in_map.problem is not None
-            self._seen = replace(self._seen, in_map=self._seen.in_map.well(in_map, now))
+            was_away = self._overview.in_map.problem is not None
+            self._overview = replace(self._overview, in_map=self._overview.in_map.answered(in_map, now))
             status = in_map.status.value if isinstance(in_map.status, Known) else None
             published = status.published if status else None
             self._history.add(
@@ -130,8 +132,8 @@ class Watch:
     def _lose(self, problem: str, address: str) -> None:
         now = datetime.now(UTC)
         with self._lock:
-            is_news = self._seen.in_map.problem in (None, NOT_YET)
-            self._seen = replace(self._seen, in_map=self._seen.in_map.badly(f"{address}: {problem}"))
+            is_news = self._overview.in_map.problem in (None, NOT_YET)
+            self._overview = replace(self._overview, in_map=self._overview.in_map.failed(f"{address}: {problem}"))
             self._history.add(now.timestamp(), None, None, None)
         if is_news:
             log.warning("Hazelcast away: %s: %s; trying again", address, problem)
@@ -143,29 +145,31 @@ class Watch:
         while True:
             self._look_now.clear()
             self._looked_s = time.monotonic()
-            state = self._ask(lambda seen: seen.state, lambda: Store(self._config.health).load(may_repair=False))
-            report = self._ask(lambda seen: seen.report, lambda: check.inspect(self._config))
+            state = self._ask(
+                lambda overview: overview.state, lambda: Store(self._config.health).load(may_repair=False)
+            )
+            report = self._ask(lambda overview: overview.report, lambda: check.inspect(self._config))
             with self._lock:
-                verdict = next_verdict(self._seen.verdict, report, state)
-                self._seen = replace(self._seen, state=state, report=report, verdict=verdict)
-            warnings = self._ask(lambda seen: seen.warnings, self._warnings)
-            run = self._ask(lambda seen: seen.run, self._last_run)
+                verdict = next_verdict(self._overview.verdict, report, state)
+                self._overview = replace(self._overview, state=state, report=report, verdict=verdict)
+            warnings = self._ask(lambda overview: overview.warnings, self._warnings)
+            run = self._ask(lambda overview: overview.run, self._last_run)
             with self._lock:
-                self._seen = replace(self._seen, warnings=warnings, run=run)
+                self._overview = replace(self._overview, warnings=warnings, run=run)
             self._look_now.wait(LOOK_S)
 
-    def _ask(self, which: Callable[[Seen], Heard[T]], ask: Callable[[], T]) -> Heard[T]:
-        before = which(self._seen)
+    def _ask(self, which: Callable[[Overview], Heard[T]], ask: Callable[[], T]) -> Heard[T]:
+        before = which(self._overview)
         try:
-            return before.well(ask(), datetime.now(UTC))
+            return before.answered(ask(), datetime.now(UTC))
         except (CommandError, StateError, PrefectError) as error:
-            return before.badly(str(error))
+            return before.failed(str(error))
         except Exception as error:  # noqa: BLE001  # one source must not cost the others
-            return before.badly(f"{type(error).__name__}: {error}")
+            return before.failed(f"{type(error).__name__}: {error}")
 
     def _warnings(self) -> tuple[JournalLine, ...]:
         """The unit's last warnings; none where the bridge runs elsewhere."""
-        report = self._seen.report.value
+        report = self._overview.report.value
         if report is not None and not report.snapshot.scope.is_local:
             return ()
         return journal.last(self._config.health.unit, JOURNAL_LINES, COMMAND_S)

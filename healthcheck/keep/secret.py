@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from bridge.config import credential_path
+from bridge.system.files import exposed
 
 MOST_BYTES = 65_536
 
@@ -24,12 +24,12 @@ def read(path: Path) -> str:
     where = credential_path(path) or path
     try:
         with where.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            problem = exposed(where, os.fstat(file.fileno()).st_mode)
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise SecretError(f"{where}: {error.strerror}") from error
-    if mode & (stat.S_IROTH | stat.S_IWOTH):
-        raise SecretError(f"{where}: readable by everyone; run: chmod 0600 {where}")
+    if problem:
+        raise SecretError(problem)
     if len(text) > MOST_BYTES:
         raise SecretError(f"{where}: larger than {MOST_BYTES} bytes")
     try:

@@ -83,6 +83,15 @@ class UnitState:
         """Whether the unit is up and has its process."""
         return self.active_state in ("active", "reloading") and self.main_pid > 0
 
+    @property
+    def hung_when_stopped(self) -> bool:
+        """It was stopped, did not end, and was killed: nothing starts it again.
+
+        A start that takes too long is repeated by Restart=always; only a stop that did leaves this result behind. The
+        units of the retry timer and of the alarm go by the same.
+        """
+        return self.active_state == "failed" and self.result == "timeout"
+
 
 @dataclass(frozen=True, slots=True)
 class CpuReading:

@@ -27,7 +27,7 @@ from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.dashboard import document as page_document
 from healthcheck.dashboard.last_run import PrefectRun
 from healthcheck.dashboard.server import Server
-from healthcheck.dashboard.sources import Heard, Seen
+from healthcheck.dashboard.sources import Heard, Overview
 from healthcheck.keep.state import State
 from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Severity
@@ -277,7 +277,7 @@ def foreign_page() -> Iterator[str]:
     lines = tuple(JournalLine(now, priority, words) for priority in (4, 3, 2))
     alert = Alert("stale_data", now, Severity.CRITICAL, words, (words, words), words, ("stale_data",), now)
     past = replace(alert, resolved_at=now, done=(words,))
-    seen = Seen(
+    overview = Overview(
         warnings=Heard(lines, now, None),
         state=Heard(State(alerts=(alert,), past=(past,), completed_at=now, completed_by=words), now, None),
         in_map=Heard(problem=words),
@@ -287,7 +287,7 @@ def foreign_page() -> Iterator[str]:
     history = {"start_s": 0, "step_s": 15, "age_s": [1.0, None, 2.0], "lag_ms": [105.0] * 3, "per_min": [6.0] * 3}
     server = Server(
         Dashboard(listen=f"127.0.0.1:{free_port()}"),
-        lambda: page_document.document(seen, history, config, now, datetime.now(UTC)),
+        lambda: page_document.document(overview, history, config, now, datetime.now(UTC)),
     )
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"

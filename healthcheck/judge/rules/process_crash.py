@@ -15,9 +15,8 @@ def judge(facts: Facts) -> Judgement:
     if unit is None:
         return unknown("the unit's state is unknown")
     if unit.active_state == "failed":
-        # A start that takes too long is repeated by Restart=always; only a stop that did leaves this result behind.
-        stays = unit.result == "timeout"
-        then = "it did not end when it was stopped, so it was killed" if stays else "its retry timer starts it again"
+        killed = "it did not end when it was stopped, so it was killed"
+        then = killed if unit.hung_when_stopped else "its retry timer starts it again"
         return _crashed(facts, Cause.GAVE_UP, f"the unit has failed, result {unit.result}{_exit(unit)}; {then}")
     if unit.sub_state == "auto-restart":
         words = f"the main process died, result {unit.result}{_exit(unit)}; systemd is about to start it again"

@@ -163,7 +163,7 @@ def test_a_mute_is_kept_shown_and_ended(
     code, out, _ = run(capsys, "mute", "30m", "--why", "new\nswitch", "--config", config_file)
     assert (code, out.startswith("muted until ")) == (0, True)
     _, out, _ = run(capsys, "check", "--config", config_file)
-    assert "by kim: new�switch" in out
+    assert r"by kim: new\nswitch" in out
     assert run(capsys, "unmute", "--config", config_file)[0] == 0
     assert "muted until" not in run(capsys, "check", "--config", config_file)[1]
     assert run(capsys, "unmute", "--config", config_file)[0] == 0, "there is none to end"

@@ -24,7 +24,7 @@ from healthcheck.config.settings import load
 from healthcheck.dashboard import document as page_document
 from healthcheck.dashboard.history import KEPT_S, STEP_S, History
 from healthcheck.dashboard.server import PAGE, Server
-from healthcheck.dashboard.sources import Heard, InMap, Seen, Verdict, next_verdict
+from healthcheck.dashboard.sources import Heard, InMap, Overview, Verdict, next_verdict
 from healthcheck.keep.state import State
 from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Severity
@@ -39,7 +39,7 @@ def report(**answers: Any) -> Report:
     return Report(shot, evaluate(shot), 0.1)
 
 
-def seen(**changes: Any) -> Seen:
+def overview(**changes: Any) -> Overview:
     """All sources answered just now, and all is well; with these changes."""
     in_map = InMap(Known(entry(1), "test"), Known(status(), "test"))
     healthy: dict[str, Any] = {
@@ -50,19 +50,19 @@ def seen(**changes: Any) -> Seen:
         "run": Heard(None, NOW, None),
         "verdict": Verdict(Severity.OK, ago(600), exact=True),
     }
-    return Seen(**{**healthy, **changes})
+    return Overview(**{**healthy, **changes})
 
 
-def document(what: Seen, now: datetime = NOW) -> dict[str, Any]:
+def document(what: Overview, now: datetime = NOW) -> dict[str, Any]:
     return page_document.document(what, History().document(), config(), ago(3600), now)
 
 
-def source(what: Seen, name: str) -> dict[str, Any]:
+def source(what: Overview, name: str) -> dict[str, Any]:
     return next(one for one in document(what)["sources"] if one["name"] == name)
 
 
 def test_when_all_answer_the_rules_verdict_is_shown() -> None:
-    shown = document(seen())
+    shown = document(overview())
     assert shown["verdict"] == {
         "severity": "ok",
         "since": "2026-03-24T08:05:00.000000Z",
@@ -75,7 +75,7 @@ def test_when_all_answer_the_rules_verdict_is_shown() -> None:
 
 
 def test_before_the_first_look_nothing_is_known() -> None:
-    shown = document(Seen())
+    shown = document(Overview())
     assert (shown["verdict"]["severity"], shown["verdict"]["since"]) == ("unknown", "2026-03-24T07:15:00.000000Z")
     assert {one["state"] for one in shown["sources"]} == {"unknown"}
     assert shown["scan"] is None
@@ -84,13 +84,13 @@ def test_before_the_first_look_nothing_is_known() -> None:
 
 def test_an_old_judgement_is_unknown_since_it_was_made() -> None:
     later = NOW + timedelta(seconds=page_document.REPORT_OLD_S + 1)
-    verdict = document(seen(), later)["verdict"]
+    verdict = document(overview(), later)["verdict"]
     assert (verdict["severity"], verdict["since"]) == ("unknown", "2026-03-24T08:15:00.000000Z")
 
 
 def test_a_judgement_made_while_the_cluster_was_there_is_void_once_it_is_away() -> None:
-    away = Heard(seen().in_map.value, ago(3), "dev@127.0.0.1:5701: refused")
-    verdict = document(seen(in_map=away))["verdict"]
+    away = Heard(overview().in_map.value, ago(3), "dev@127.0.0.1:5701: refused")
+    verdict = document(overview(in_map=away))["verdict"]
     assert (verdict["severity"], verdict["since"]) == ("unknown", "2026-03-24T08:14:57.000000Z")
     assert "refused" in verdict["words"]
 
@@ -99,7 +99,7 @@ def test_a_judgement_that_knows_of_the_outage_stands() -> None:
     away = Unknown("the cluster was not reached", "test")
     judged = report(hazelcast=AWAY, entry=away, status=away)
     standing = Verdict(judged.severity, ago(5), exact=True)
-    what = seen(in_map=Heard(None, None, "refused"), report=Heard(judged, NOW, None), verdict=standing)
+    what = overview(in_map=Heard(None, None, "refused"), report=Heard(judged, NOW, None), verdict=standing)
     verdict = document(what)["verdict"]
     assert verdict["severity"] == "critical"
     assert verdict["words"].startswith("hazelcast (Hazelcast away): ")
@@ -107,37 +107,37 @@ def test_a_judgement_that_knows_of_the_outage_stands() -> None:
 
 
 def test_the_last_scan_seen_is_called_that_while_the_map_is_away() -> None:
-    scan = document(seen(in_map=replace(seen().in_map, problem="refused")))["scan"]
+    scan = document(overview(in_map=replace(overview().in_map, problem="refused")))["scan"]
     assert scan["known"] is False
     assert scan["seen_at"] == "2026-03-24T08:15:00.000000Z"
 
 
 def test_a_bridge_without_a_heartbeat_is_silent_since_its_last() -> None:
     in_map = InMap(Known(entry(1), "test"), Known(status(heartbeat_s=25), "test"))
-    bridge = source(seen(in_map=Heard(in_map, NOW, None)), "Bridge")
+    bridge = source(overview(in_map=Heard(in_map, NOW, None)), "Bridge")
     assert (bridge["state"], bridge["since"]) == ("bad", "2026-03-24T08:14:35.000000Z")
 
 
 def test_a_health_check_that_does_not_run_is_said_to_be_silent() -> None:
-    check = source(seen(state=Heard(State(completed_at=ago(200)), NOW, None)), "Health check")
+    check = source(overview(state=Heard(State(completed_at=ago(200)), NOW, None)), "Health check")
     assert (check["state"], check["since"]) == ("bad", "2026-03-24T08:11:40.000000Z")
 
 
 def test_state_that_cannot_be_read_is_unknown_since_it_could() -> None:
-    check = source(seen(state=Heard(State(), ago(10), "state.json: Permission denied")), "Health check")
+    check = source(overview(state=Heard(State(), ago(10), "state.json: Permission denied")), "Health check")
     assert (check["state"], check["since"]) == ("unknown", "2026-03-24T08:14:50.000000Z")
     assert "Permission denied" in check["words"]
 
 
 def test_from_another_host_unit_and_journal_are_not_looked_at() -> None:
-    what = seen(report=Heard(report(scope=REMOTE), NOW, None))
+    what = overview(report=Heard(report(scope=REMOTE), NOW, None))
     assert source(what, "systemd unit")["state"] == source(what, "Journal")["state"] == "none"
 
 
-def test_foreign_text_loses_its_control_characters() -> None:
+def test_control_characters_of_foreign_text_are_escaped() -> None:
     in_map = InMap(Known(entry(1, "2026-03-24/\x1b[31m\u202egnp.arrow"), "test"), Known(status(), "test"))
-    path = document(seen(in_map=Heard(in_map, NOW, None)))["scan"]["path"]
-    assert path == "2026-03-24/\ufffd[31m\ufffdgnp.arrow"
+    path = document(overview(in_map=Heard(in_map, NOW, None)))["scan"]["path"]
+    assert path == r"2026-03-24/\x1b[31m\u202egnp.arrow"
 
 
 # ---- since when

@@ -399,7 +399,7 @@ def test_a_unit_that_failed_is_told_with_what_happens_next() -> None:
 def test_a_crash_is_told_with_what_the_journal_says_of_it() -> None:
     line = JournalLine(NOW, 4, "x.service: Main process exited, code=killed, status=9/KILL\n")
     crashed = snapshot(unit=replace(RUNNING, n_restarts=1), journal=JournalBatch((line,), "c"))
-    assert "status=9/KILL�)" in judged(crashed, earlier())["process_crash"].words
+    assert r"status=9/KILL\n)" in judged(crashed, earlier())["process_crash"].words
 
 
 def test_a_bridge_stopped_by_an_operator_is_a_warning_of_its_own() -> None:
