@@ -14,27 +14,16 @@ import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from hazelcast.asyncio import HazelcastClient, Map
+from hazelcast.asyncio import Map
 from hazelcast.config import Config as ClientConfig
 from hazelcast.config import ReconnectMode
-from hazelcast.errors import HazelcastSerializationError
+from hazelcast.core import HazelcastJsonValue
 from hazelcast.lifecycle import LifecycleState
-from hazelcast.serialization.serializer import PythonObjectSerializer
 
+from bridge.cluster.hazelcast_client import Client, Foreign, MapValue
 from bridge.config import Hazelcast, credential_path
 
 T = TypeVar("T")
-
-# What `get` returns for a value that cannot be read here, such as an object of a Java class or a Python pickle.
-FOREIGN = object()
-
-
-def _refuse_pickle(self: PythonObjectSerializer, stream: Any) -> object:
-    """In place of the client's own: it would run whatever code a pickle in the map holds."""
-    return FOREIGN
-
-
-PythonObjectSerializer.read = _refuse_pickle  # type: ignore[method-assign]
 
 # One backup member that does not acknowledge must not use up the deadline of the call.
 BACKUP_ACK_SHARE = 0.5
@@ -54,7 +43,7 @@ class Cluster:
         """Prepare, but do not connect. `name` is what the cluster sees as the client's name."""
         self._config = config
         self._name = name
-        self._client: HazelcastClient | None = None
+        self._client: Client | None = None
         self._map: Map[str, Any] | None = None
         self.lost = asyncio.Event()
         self.away_reason = "not connected yet"
@@ -78,18 +67,12 @@ class Cluster:
         await self.close()
         self.lost.clear()
         try:
-            client = HazelcastClient(_client_config(self._config, self._name, self._on_lifecycle))
+            config = _client_config(self._config, self._name, self._on_lifecycle)
         except OSError as error:
             raise ClusterError(f"password_file: {error}") from error
-        # At the loss of its last connection the client shuts itself down, even in the midst of a shutdown, which
-        # then waits for itself for ever.
-        client._connection_manager._shutdown_client = _nothing  # type: ignore[method-assign]
-        # Ten times a second the client looks for calls that a backup member does not acknowledge: most of what an idle
-        # bridge would cost. Early enough is before the call's deadline.
-        client._invocation_service._CLEAN_RESOURCES_PERIOD = self._config.call_timeout_s * BACKUP_LOOK_SHARE
-        self._client = client
-        # create_and_start would leak its sockets and tasks when it is cancelled; shutdown ends them.
-        starting = asyncio.create_task(client._start())  # type: ignore[no-untyped-call]
+        # Early enough for a backup member that does not acknowledge is before the call's deadline.
+        self._client = client = Client(config, cleaning_s=self._config.call_timeout_s * BACKUP_LOOK_SHARE)
+        starting = asyncio.create_task(client.start())
         deadline_s = self._config.connect_timeout_s * len(self._config.members)
         try:
             with _LastConnectionError() as reason:
@@ -104,28 +87,25 @@ class Cluster:
                 await asyncio.wait({starting}, timeout=0.1)
                 starting.cancel()  # it may wait for a list of members that nobody will send
                 _forget(starting)
-        self._map = await self._call(client.get_map(self._config.map), "opening the map")
+        self._map = await self._call(client.open_map(self._config.map), "opening the map")
 
-    async def get(self, key: str) -> Any:
-        """The value of `key`, or None, or FOREIGN. A `byte[]` comes as `bytearray`. Raises ClusterError."""
-        try:
-            return await self._call(self._require_map().get(key), f"get {key}")
-        except ClusterError as error:
-            if isinstance(error.__cause__, HazelcastSerializationError):
-                return FOREIGN
-            raise
+    async def get(self, key: str) -> MapValue | None:
+        """What `key` holds; None for nothing. Raises ClusterError."""
+        found: MapValue | None = await self._call(self._require_map().get(key), f"get {key}")
+        return found
 
-    async def set(self, key: str, value: Any) -> None:
+    async def set(self, key: str, value: bytearray | HazelcastJsonValue) -> None:
         """Store `value`, whatever is there. Raises ClusterError."""
         await self._call(self._require_map().set(key, value), f"set {key}")
 
-    async def put_if_absent(self, key: str, value: Any) -> bool:
+    async def put_if_absent(self, key: str, value: bytearray | HazelcastJsonValue) -> bool:
         """Store `value` if there is none; whether it was stored. Raises ClusterError."""
         return await self._call(self._require_map().put_if_absent(key, value), f"put {key}") is None
 
-    async def replace_if_same(self, key: str, expected: Any, value: Any) -> bool:
+    async def replace_if_same(self, key: str, expected: MapValue, value: bytearray | HazelcastJsonValue) -> bool:
         """Store `value` if the present one equals `expected`; whether it was stored. Raises ClusterError."""
-        return bool(await self._call(self._require_map().replace_if_same(key, expected, value), f"replace {key}"))
+        old = expected.data if isinstance(expected, Foreign) else expected
+        return bool(await self._call(self._require_map().replace_if_same(key, old, value), f"replace {key}"))
 
     async def reconfigure(self, config: Hazelcast, name: str) -> None:
         """Go on with another configuration; a connection made with the old one is closed."""
@@ -162,10 +142,6 @@ class Cluster:
     def _on_lifecycle(self, state: str) -> None:
         if state in (LifecycleState.DISCONNECTED, LifecycleState.SHUTTING_DOWN):
             self.lost.set()
-
-
-async def _nothing() -> None:
-    pass
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -10,10 +10,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bridge.arrow import stream
-from bridge.cluster.connection import FOREIGN, Cluster, ClusterError
+from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.hazelcast_client import MapValue
 from bridge.model.order import Held, ScanFile, supersedes
 from bridge.model.provenance import Provenance
 
@@ -44,7 +44,7 @@ class Publisher:
         self._key = key
         self._instance = instance
         self._max_future_s = max_future_s
-        self._value: Any = None
+        self._value: MapValue | None = None
         self._known = False
         self._provenance: Provenance | None = None
         self._in_doubt: Published | None = None  # sent, but not acknowledged in time
@@ -116,9 +116,6 @@ class Publisher:
         raise ClusterError(f"{self._key}: lost {MOST_RACES} races in a row against other writers")
 
     async def _write(self, data: bytearray) -> bool:
-        if self._value is FOREIGN:
-            await self._cluster.set(self._key, data)
-            return True
         if self._value is None:
             return await self._cluster.put_if_absent(self._key, data)
         return await self._cluster.replace_if_same(self._key, self._value, data)
@@ -138,7 +135,7 @@ def _acknowledged(published: Published) -> Published:
     return replace(published, acknowledged_ns=now_ns, lag_ms=max(0.0, (now_ns - published.file.ctime_ns) / 1e6))
 
 
-def _provenance(value: Any) -> Provenance | None:
+def _provenance(value: MapValue | None) -> Provenance | None:
     try:
         return Provenance.from_metadata(stream.stream_metadata(value)) if isinstance(value, bytearray) else None
     except stream.InvalidScan:

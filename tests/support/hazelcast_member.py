@@ -107,9 +107,18 @@ class Member:
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay open, nothing answers."""
+        """Freeze it (SIGSTOP): connections stay open, nothing answers, from when this returns."""
         assert self._process is not None, "the member was not started"
         self._process.send_signal(signal.SIGSTOP)
+        while not self._is_frozen():
+            time.sleep(0.002)  # each of its threads stops when its turn comes
+
+    def _is_frozen(self) -> bool:
+        try:
+            threads = [stat.read_text() for stat in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        except OSError:  # one that was just ending
+            return False
+        return all(thread.rpartition(") ")[2].startswith("T") for thread in threads)
 
     def resume(self) -> None:
         """Let a frozen one go on (SIGCONT)."""

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
+from hazelcast.serialization.data import Data
 
 from bridge.arrow import stream
-from bridge.cluster.connection import FOREIGN, Cluster, ClusterError
+from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.hazelcast_client import Foreign, MapValue
 from bridge.cluster.publisher import Publisher, _provenance
 from bridge.config import Hazelcast
 from bridge.model.order import ScanFile
@@ -60,7 +62,7 @@ def test_a_value_tells_where_it_came_from() -> None:
     "value",
     [
         pytest.param(None, id="nothing"),
-        pytest.param(FOREIGN, id="what cannot be read here"),
+        pytest.param(Foreign(Data(bytes(8))), id="what cannot be read here"),
         pytest.param("text", id="a string"),
         pytest.param(scan(), id="bytes, which were a pickle"),
         pytest.param(bytearray(), id="empty"),
@@ -69,5 +71,5 @@ def test_a_value_tells_where_it_came_from() -> None:
         pytest.param(bytearray(scan()), id="a scan that no bridge wrote"),
     ],
 )
-def test_what_no_bridge_wrote_has_no_place_in_the_order(value: object) -> None:
+def test_what_no_bridge_wrote_has_no_place_in_the_order(value: MapValue | None) -> None:
     assert _provenance(value) is None

@@ -1,0 +1,110 @@
+"""The adapter refuses a client that renamed what it overrides, and reads no foreign value."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hazelcast.config import Config
+from hazelcast.core import HazelcastJsonValue
+from hazelcast.serialization import SerializationServiceV1
+from hazelcast.serialization.data import Data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.cluster.hazelcast_client import PRIVATE_NAMES, Foreign, read_value, require
+
+SERIALIZATION = SerializationServiceV1(Config())  # type: ignore[no-untyped-call]
+
+
+def data(value: object) -> Data:
+    return SERIALIZATION.to_data(value)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class Exploding:
+    """Its pickle, when it is read, calls what must not be called."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return pytest.fail, ("a pickle was run",)
+
+
+class Renamed:
+    """A client in which everything has another name."""
+
+    def function(self) -> None:
+        self.another_name()
+
+
+@pytest.mark.parametrize("name", [name for _, _, name in PRIVATE_NAMES])
+def test_a_client_that_no_longer_uses_a_private_name_is_refused(name: str) -> None:
+    with pytest.raises(ImportError, match=f"does not use {name} in Renamed.function"):
+        require(((Renamed, "function", name),))
+
+
+@pytest.mark.parametrize(
+    "renamed",
+    [
+        "asyncio_connection.ConnectionManager._trigger_cluster_reconnection",
+        "asyncio_invocation.InvocationService._start_clean_resources_timer",
+        "asyncio_proxy.map.Map._get_internal",
+    ],
+)
+def test_a_client_that_renamed_a_method_cannot_be_imported(renamed: str) -> None:
+    module, owner, name = renamed.rsplit(".", 2)
+    code = (
+        f"from hazelcast.internal.{module} import {owner}\ndel {owner}.{name}\nimport bridge.cluster.hazelcast_client"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 1
+    last_line = done.stderr.splitlines()[-1]
+    assert last_line.startswith("ImportError: hazelcast-python-client 5.7")
+    assert name in last_line
+
+
+@pytest.mark.parametrize("value", [bytearray(), bytearray(b"scan"), None])
+def test_bytes_and_nothing_come_out_as_they_went_in(value: bytearray | None) -> None:
+    assert read_value(data(value)) == value
+
+
+def test_json_comes_out_as_it_went_in() -> None:
+    found = read_value(data(HazelcastJsonValue('{"name": "Übersicht"}')))
+
+    assert isinstance(found, HazelcastJsonValue)
+    assert found.to_string() == '{"name": "Übersicht"}'
+
+
+@pytest.mark.parametrize(
+    ("value", "type_name"),
+    [("text", "string"), (7, "integer"), ([1], "array list"), (True, "boolean"), (1.5, "double"), ({}, "pickle")],
+)
+def test_any_other_value_is_foreign_and_says_what_it_is(value: object, type_name: str) -> None:
+    found = read_value(data(value))
+
+    assert isinstance(found, Foreign)
+    assert found.type_name == type_name
+    assert found.data == data(value)  # as the cluster has it, for a compare-and-set
+
+
+def test_a_pickle_is_not_run() -> None:
+    found = read_value(data(Exploding()))
+
+    assert isinstance(found, Foreign)
+    with pytest.raises(pytest.fail.Exception):  # what the client would do by itself
+        SERIALIZATION.to_object(data(Exploding()))  # type: ignore[no-untyped-call]
+
+
+@given(st.sampled_from([-12, -130, -120, -11, 0, 5]), st.binary(max_size=40))
+def test_whatever_bytes_the_map_holds_they_are_read_or_foreign(type_id: int, content: bytes) -> None:
+    found = read_value(Data(bytes(4) + type_id.to_bytes(4, signed=True) + content))
+
+    if isinstance(found, bytearray):
+        assert content == len(found).to_bytes(4) + found
+    elif isinstance(found, HazelcastJsonValue):
+        assert content[4:] == found.to_string().encode()
+    else:
+        assert isinstance(found, Foreign) or type_id == 0
