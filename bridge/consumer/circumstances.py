@@ -1,0 +1,143 @@
+"""Why no fresh scan comes: whether Hazelcast answers, and what the bridges say of themselves. It asks nobody.
+
+Written by the thread that talks to Hazelcast, read by all others: what is shared is replaced as a whole, never changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from bridge.consumer.errors import Cause
+from bridge.consumer.scan import Scan
+from bridge.model.order import OrderKey, printable
+
+# Missing so many heartbeats in a row, a bridge counts as dead; as everywhere in scan-bridge.
+HEARTBEATS_MISSED = 3
+# A question that Hazelcast has not answered after so long says more than the answer before it.
+UNANSWERED_S = 0.5
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a bridge said of itself; see "The status" in docs/data-format.md."""
+
+    instance: str
+    heartbeat_ns: int  # by the bridge's clock
+    heartbeat_s: float
+    stopped: bool
+    source_state: str
+    newest: OrderKey | None  # on its disk
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A report, and when its bridge was last heard of, by the steady clock of this process."""
+
+    report: Report
+    heard_s: float
+
+    def alive(self, now_s: float) -> bool:
+        """Whether it still counts as alive."""
+        return not self.report.stopped and now_s - self.heard_s <= self.report.heartbeat_s * HEARTBEATS_MISSED
+
+
+def parse_report(text: str, map_name: str, scan_key: str) -> Report | None:
+    """A status entry; None if it is none, or of a bridge that publishes to another map or key."""
+    try:
+        entry = json.loads(text)
+        if (entry.get("map", map_name), entry.get("scan_key", scan_key)) != (map_name, scan_key):
+            return None
+        newest = entry["newest"]
+        return Report(
+            instance=str(entry["instance"]),
+            heartbeat_ns=int(datetime.fromisoformat(entry["heartbeat_at"]).timestamp() * 1e9),
+            heartbeat_s=float(entry["heartbeat_s"]),
+            stopped=entry.get("state") == "stopped",
+            source_state=str(entry["source"]["state"]),
+            newest=newest and OrderKey(int(newest["mtime_ns"]), str(newest["path"])),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def heard(report: Report, before: Heard | None, now: tuple[float, int], looked_s: float) -> Heard:
+    """When a bridge was last heard of, by a clock of this process as far as that is possible.
+
+    The clocks of two hosts differ. But a heartbeat that changed since the look before came since then, whatever it
+    says. `now` is the steady clock (s) and the wall clock (ns); `looked_s` is when the look before was.
+    """
+    if before is not None and before.report.heartbeat_ns == report.heartbeat_ns:
+        return Heard(report, before.heard_s)
+    now_s, now_ns = now
+    said_s = now_s - max(0.0, (now_ns - report.heartbeat_ns) / 1e9)
+    return Heard(report, said_s if before is None else max(said_s, looked_s))
+
+
+class Circumstances:
+    """All that is known about a missing scan."""
+
+    def __init__(self) -> None:
+        self._away: str | None = "no answer yet"
+        self._asked_s: float | None = None
+        self._looked_s = 0.0
+        self._bridges: dict[str, Heard] = {}
+
+    def asked(self, now_s: float) -> None:
+        """Hazelcast was asked, and has not answered yet."""
+        self._asked_s = now_s
+
+    def answered(self) -> None:
+        """Hazelcast answered that."""
+        self._asked_s = None
+
+    def is_there(self) -> None:
+        """It was asked for the newest scan, and answered."""
+        self._away = None
+
+    def is_away(self, reason: str) -> None:
+        """Hazelcast does not answer, or cannot be reached."""
+        self._away, self._asked_s = reason, None
+
+    def told(self, reports: Iterable[Report], now: tuple[float, int]) -> None:
+        """What all bridges say. `now` is the steady clock (s) and the wall clock (ns)."""
+        self._bridges = {
+            report.instance: heard(report, self._bridges.get(report.instance), now, self._looked_s)
+            for report in reports
+        }
+        self._looked_s = now[0]
+
+    def away(self, now_s: float) -> str | None:
+        """Why Hazelcast counts as away; None if it does not."""
+        asked_s = self._asked_s
+        if self._away is None and asked_s is not None and now_s - asked_s > UNANSWERED_S:
+            return f"no answer for {now_s - asked_s:.1f} s"
+        return self._away
+
+    def cause(self, scan: Scan, now_s: float) -> tuple[Cause, str]:
+        """Why `scan` is still the newest, and what was seen of it."""
+        if away := self.away(now_s):
+            return Cause.HAZELCAST_AWAY, away
+        bridges = list(self._bridges.values())
+        alive = [bridge.report for bridge in bridges if bridge.alive(now_s)]
+        if not alive:
+            return Cause.NO_BRIDGE_ALIVE, _silence(bridges, now_s)
+        seeing = [report for report in alive if report.source_state == "ok"]
+        if not seeing:
+            return Cause.SOURCE_UNREADABLE, f"{alive[0].instance} says: {alive[0].source_state}"
+        ahead = max((report.newest for report in seeing if report.newest), default=None)
+        if ahead is not None and ahead > scan.key:
+            return Cause.BRIDGE_BEHIND, printable(ahead.path)
+        names = ", ".join(sorted(report.instance for report in seeing))
+        return Cause.PRODUCER_STOPPED, f"{names} sees nothing newer on disk"
+
+
+def _silence(bridges: list[Heard], now_s: float) -> str:
+    if not bridges:
+        return "none has said how it is"
+    last = max(bridges, key=lambda bridge: bridge.heard_s)
+    if last.report.stopped:
+        return f"{last.report.instance} was stopped"
+    return f"{last.report.instance} is silent for {now_s - last.heard_s:.0f} s"

@@ -1,0 +1,209 @@
+"""The Hazelcast client of a consumer: all that is private in the library, or particular to it, stands here.
+
+It changes nothing for other clients in the same process: those are the strategy's own business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from hazelcast.asyncio import HazelcastClient
+from hazelcast.config import Config
+from hazelcast.errors import HazelcastClientNotActiveError, HazelcastSerializationError
+from hazelcast.lifecycle import LifecycleState
+
+from bridge.consumer.settings import Settings
+
+T = TypeVar("T")
+
+CLIENT_NAME = "scan-consumer"
+SHUTDOWN_S = 1.0
+_REASON_LENGTH = 200
+# The loggers of the library's asyncio client. One trouble is up to a dozen lines there, with tracebacks.
+_LOGGERS = (
+    "hazelcast.lifecycle",
+    *(
+        f"hazelcast.internal.asyncio_{part}"
+        for part in ("client", "cluster", "compact", "connection", "invocation", "listener", "partition", "reactor")
+    ),
+)
+
+
+class Away(Exception):
+    """The cluster did not do what was asked, or not in time. The message is one line for the log."""
+
+
+class Unreadable(str):
+    """Stands for a value that cannot be read here, such as an object of a Java class; says what it is."""
+
+    __slots__ = ()
+
+
+class Session:
+    """One connection to the cluster, from `open_session` to its loss."""
+
+    def __init__(self, client: HazelcastClient, call_timeout_s: float) -> None:
+        self.client = client
+        self._call_timeout_s = call_timeout_s
+        self._lost = asyncio.Event()
+
+    def lose(self) -> None:
+        """It is of no use any more."""
+        self._lost.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait for so long.
+
+        Raises:
+            Away: the connection was lost meanwhile.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._lost.wait(), timeout_s)
+            raise Away("the connection was lost")
+
+    async def call(self, answer: Coroutine[Any, Any, T], what: str) -> T:
+        """Wait for an answer, but no longer than `call_timeout_s`.
+
+        Raises:
+            Away: it did not come, or was an error.
+        """
+        try:
+            return await within(self._call_timeout_s, answer, what)
+        except Away as error:
+            if self._lost.is_set():  # the library gives it other names
+                raise Away("the connection was lost") from error
+            raise
+
+    async def close(self) -> None:
+        """Close the connection, at the latest after `SHUTDOWN_S`."""
+        closing = asyncio.create_task(self.client.shutdown())
+        await asyncio.wait({closing}, timeout=SHUTDOWN_S)
+        _forget(closing)
+
+
+async def open_session(settings: Settings, library_log: LibraryLog) -> Session:
+    """Connect. `library_log` is what the library logs meanwhile.
+
+    Raises:
+        Away: no member answered within `connect_timeout_s` each, or the cluster refused us.
+    """
+    client = HazelcastClient(_config(settings))
+    _read_carefully(client)
+    session = Session(client, settings.call_timeout_s)
+
+    def on_lifecycle(state: str) -> None:
+        if state in (LifecycleState.DISCONNECTED, LifecycleState.SHUTTING_DOWN):
+            session.lose()
+
+    client.lifecycle_service.add_listener(on_lifecycle)
+    library_log.last_error = ""
+    # The library's own create_and_start leaks its sockets when it is given up; a shutdown ends them.
+    starting = asyncio.create_task(client._start())  # type: ignore[no-untyped-call]
+    try:
+        await within(settings.connect_timeout_s * len(settings.members), starting, "connecting")
+    except BaseException as error:
+        await session.close()
+        starting.cancel()  # it may wait for what nobody will send
+        if isinstance(error, Away) and library_log.last_error:
+            raise Away(library_log.last_error) from error
+        raise
+    return session
+
+
+async def within(timeout_s: float, answer: Coroutine[Any, Any, T] | asyncio.Task[T], what: str) -> T:
+    """Wait for an answer with a deadline. Then it is abandoned, not cancelled: the library could not bear that.
+
+    Raises:
+        Away: it did not come, or was an error.
+    """
+    task = asyncio.ensure_future(answer)
+    _forget(task)
+    await asyncio.wait({task}, timeout=timeout_s)
+    if not task.done():
+        raise Away(f"{what}: no answer within {timeout_s:g} s")
+    try:
+        return task.result()
+    except Exception as error:
+        raise Away(f"{what}: {_one_line(error)}") from error
+
+
+def _read_carefully(client: HazelcastClient) -> None:
+    """Never run a pickle as the code it is, and let no value that cannot be read break the connection."""
+    service = client._serialization_service
+    read = service.to_object
+
+    def refuse(stream: Any) -> object:
+        raise HazelcastSerializationError("a Python pickle")
+
+    def to_object(data: Any) -> Any:
+        try:
+            return read(data)  # type: ignore[no-untyped-call]
+        except HazelcastSerializationError as error:
+            return Unreadable(_one_line(error))
+
+    assert callable(service._python_serializer.read)
+    service._python_serializer.read = refuse  # type: ignore[method-assign]
+    service.to_object = to_object  # type: ignore[method-assign]
+
+
+def _config(settings: Settings) -> Config:
+    config: Config = Config.from_dict(dict(settings.client_options))
+    config.client_name = config.client_name or CLIENT_NAME
+    config.cluster_name = settings.cluster_name
+    config.cluster_members = list(settings.members)
+    config.connection_timeout = settings.connect_timeout_s
+    config.cluster_connect_timeout = 0  # one round over the members; when to try again is decided elsewhere
+    config.async_start = True  # one member that answers is enough to begin with
+    config.heartbeat_timeout = settings.connect_timeout_s
+    config.heartbeat_interval = settings.connect_timeout_s / 5
+    config.invocation_timeout = settings.call_timeout_s
+    return config
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    """Let a task end by itself, and mark its exception as seen."""
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _one_line(error: BaseException) -> str:
+    """The server's exceptions carry its stack; the first line says what is wrong."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    line = next(iter(str(error).splitlines()), "")
+    return "".join(c if c.isprintable() else " " for c in line)[:_REASON_LENGTH] or type(error).__name__
+
+
+class LibraryLog(logging.Filter):
+    """Keeps what the library logs in the running thread out of the log, but for the last error: it says why.
+
+    Use as a context manager.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+        self.last_error = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let through what other threads log."""
+        if record.thread != self._thread:
+            return True
+        error = record.exc_info[1] if record.exc_info else None
+        if error and not isinstance(error, HazelcastClientNotActiveError):
+            self.last_error = _one_line(error)
+        return False
+
+    def __enter__(self) -> LibraryLog:
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in _LOGGERS:
+            logging.getLogger(name).removeFilter(self)
