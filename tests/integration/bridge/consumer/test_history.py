@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 from hazelcast import HazelcastClient
+from support.bridge_process import eventually
 from support.hazelcast_member import Member
 from support.relay import Relay
 from support.scan_values import SECOND_NS, NewConsumer, Writer, arrow_value, history_key, provenance
@@ -25,11 +27,14 @@ BEGIN_NS = 1_774_340_100 * SECOND_NS
 def sources(history: History, count: int) -> list[str]:
     """The next `count` scans, whether or not there is a fresh one as well."""
     found: list[str] = []
-    while len(found) < count:
-        try:
-            found.append(next(history).provenance.source)
-        except NoFreshScan:
-            continue
+
+    def take() -> None:
+        while len(found) < count:
+            with contextlib.suppress(NoFreshScan):
+                found.append(next(history).provenance.source)
+
+    threading.Thread(target=take, daemon=True).start()
+    eventually(lambda: len(found) == count, lambda: f"{count} scans, so far {len(found)}: {found[-5:]}", 2 * PATIENCE_S)
     return found
 
 
