@@ -25,6 +25,7 @@ from hazelcast.serialization.data import DATA_OFFSET, Data
 
 BYTE_ARRAY: int = serialization_const.CONSTANT_TYPE_BYTE_ARRAY
 JSON: int = serialization_const.JAVASCRIPT_JSON_SERIALIZATION_TYPE
+STRING: int = serialization_const.CONSTANT_TYPE_STRING
 NULL: int = serialization_const.CONSTANT_TYPE_NULL
 TYPE_NAMES: dict[int, str] = {
     number: name.partition("TYPE_")[2].replace("_", " ").lower()
@@ -62,6 +63,14 @@ def read_value(data: Data | None) -> MapValue | None:
             with contextlib.suppress(UnicodeDecodeError):
                 return HazelcastJsonValue(str(content, "utf-8"))
     return Foreign(data)
+
+
+def read_key(found: object) -> str | None:
+    """A key as maps give it: to `read_value` a string is foreign, since no value of a bridge is one."""
+    if isinstance(found, Foreign) and _type_of(found.data) == STRING:
+        with contextlib.suppress(UnicodeDecodeError):
+            return str(memoryview(found.data.buffer)[CONTENT_OFFSET:], "utf-8")
+    return None
 
 
 def _type_of(data: Data) -> int:

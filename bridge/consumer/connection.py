@@ -15,11 +15,12 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from hazelcast.asyncio import HazelcastClient, Map
+from hazelcast.asyncio import Map
 from hazelcast.core import HazelcastJsonValue
 
+from bridge.cluster.hazelcast_client import Client, read_key
 from bridge.consumer.circumstances import Circumstances, parse_report
-from bridge.consumer.client import Away, LibraryLog, Session, open_session
+from bridge.consumer.session import Away, LibraryLog, Session, open_session
 from bridge.consumer.clock import steady_s
 from bridge.consumer.errors import Closed, Unreachable
 from bridge.consumer.newest import Newest
@@ -65,7 +66,7 @@ class Connection:
         with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._task.cancel)
 
-    def call(self, ask: Callable[[HazelcastClient], Coroutine[Any, Any, T]], what: str) -> T:
+    def call(self, ask: Callable[[Client], Coroutine[Any, Any, T]], what: str) -> T:
         """Ask Hazelcast something, and wait for the answer. From any other thread.
 
         Raises:
@@ -144,7 +145,7 @@ class Connection:
             Away: one of these.
         """
         settings = self._settings
-        scans: Map[str, Any] = await session.call(session.client.get_map(settings.map), f"opening map {settings.map}")
+        scans: Map[str, Any] = await session.call(session.client.open_map(settings.map), f"opening map {settings.map}")
         listening = scans.add_entry_listener(
             include_value=True, key=settings.scan_key, added_func=self._on_event, updated_func=self._on_event
         )
@@ -171,7 +172,7 @@ class Connection:
         self._newest.looked()
         self._heard_s = steady_s()
         opening = f"opening map {settings.status_map}"
-        statuses: Map[str, Any] = await self._ask(session, session.client.get_map(settings.status_map), opening)
+        statuses: Map[str, Any] = await self._ask(session, session.client.open_map(settings.status_map), opening)
         entries = [
             await self._ask(session, scans.get(_OLD_STATUS_KEY), f"get {_OLD_STATUS_KEY}"),
             *await self._ask(session, statuses.values(), f"values of {settings.status_map}"),
@@ -189,9 +190,10 @@ class Connection:
 
     async def _add(self, listener: KeyListener, session: Session) -> None:
         def on_added(event: Any) -> None:
-            if listener in self._listeners and isinstance(event.key, str):
-                listener.added(event.key)
+            key = read_key(event.key)
+            if key is not None and listener in self._listeners:
+                listener.added(key)
 
-        keys: Map[str, Any] = await session.call(session.client.get_map(listener.map), f"opening map {listener.map}")
+        keys: Map[str, Any] = await session.call(session.client.open_map(listener.map), f"opening map {listener.map}")
         await session.call(keys.add_entry_listener(added_func=on_added), f"listening to {listener.map}")
         listener.connected()

@@ -14,9 +14,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any, Self, TypeVar
 
-from hazelcast.asyncio import HazelcastClient, Map
+from hazelcast.asyncio import Map
 from hazelcast.predicate import greater_or_equal
 
+from bridge.cluster.hazelcast_client import Client, read_key
 from bridge.consumer.clock import steady_s
 from bridge.consumer.connection import Connection, KeyListener
 from bridge.consumer.errors import Closed, Unreachable
@@ -124,8 +125,8 @@ class History(Iterator[Scan]):
         """Ask which scans there are."""
         self._looked_s = steady_s()  # before asking: a new connection meanwhile asks for another look
 
-        async def keys(client: HazelcastClient) -> list[Any]:
-            history: Map[str, Any] = await client.get_map(self._settings.history_map)
+        async def keys(client: Client) -> list[Any]:
+            history: Map[str, Any] = await client.open_map(self._settings.history_map)
             return await history.key_set(greater_or_equal("__key", self._floor))
 
         try:
@@ -133,8 +134,8 @@ class History(Iterator[Scan]):
         except BaseException:
             self._looked_s = None
             raise
-        for key in found:
-            if isinstance(key, str):
+        for key in map(read_key, found):
+            if key is not None:
                 self._want(key)
         if len(self._known) > MOST_KNOWN:
             newest = sorted(self._known)[MOST_KNOWN // 2 :]
@@ -144,9 +145,9 @@ class History(Iterator[Scan]):
         """Get the next scans; those that have expired meanwhile are gone."""
         keys = [heappop(self._wanted) for _ in range(min(self._ahead, len(self._wanted)))]
 
-        async def values(client: HazelcastClient) -> dict[Any, Any]:
-            history: Map[str, Any] = await client.get_map(self._settings.history_map)
-            return await history.get_all(keys)
+        async def values(client: Client) -> dict[str | None, Any]:
+            history: Map[str, Any] = await client.open_map(self._settings.history_map)
+            return {read_key(key): value for key, value in (await history.get_all(keys)).items()}
 
         try:
             found = self._ask(values, "scans of the history")
@@ -166,7 +167,7 @@ class History(Iterator[Scan]):
             self._read.append(Scan(table, opened.provenance, 0, steady_s(), age_s(opened.provenance, now_ns)))
             self._ahead = min(MOST_AHEAD, max(1, AHEAD_BYTES // max(1, table.nbytes)))
 
-    def _ask(self, ask: Callable[[HazelcastClient], Coroutine[Any, Any, T]], what: str) -> T:
+    def _ask(self, ask: Callable[[Client], Coroutine[Any, Any, T]], what: str) -> T:
         """Ask until there is an answer, or a reason to tell that there is none."""
         give_up_s = steady_s() + self._settings.connect_timeout_s
         while True:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import pyarrow as pa
 from hazelcast.core import HazelcastJsonValue
 
-from bridge.consumer.client import Unreadable
+from bridge.cluster.hazelcast_client import Foreign
 from bridge.model.provenance import PREFIX, Provenance
 
 
@@ -35,9 +35,8 @@ def open_value(value: object) -> Opened:
         return _open_arrow(value)
     if isinstance(value, HazelcastJsonValue):
         return _open_json(value.to_string())
-    if isinstance(value, Unreadable):
-        raise NotAScan(f"a value that no bridge wrote ({value})")
-    raise NotAScan(f"a {type(value).__name__} that no bridge wrote")
+    kind = value.type_name if isinstance(value, Foreign) else type(value).__name__
+    raise NotAScan(f"a value that no bridge wrote ({kind})")
 
 
 def _open_arrow(value: bytearray) -> Opened:

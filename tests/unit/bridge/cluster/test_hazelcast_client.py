@@ -15,7 +15,7 @@ from hazelcast.serialization.data import Data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cluster.hazelcast_client import PRIVATE_NAMES, Foreign, read_value, require
+from bridge.cluster.hazelcast_client import PRIVATE_NAMES, Foreign, read_key, read_value, require
 
 SERIALIZATION = SerializationServiceV1(Config())  # type: ignore[no-untyped-call]
 
@@ -88,6 +88,18 @@ def test_any_other_value_is_foreign_and_says_what_it_is(value: object, type_name
     assert isinstance(found, Foreign)
     assert found.type_name == type_name
     assert found.data == data(value)  # as the cluster has it, for a compare-and-set
+
+
+def test_a_key_that_is_a_string_is_read() -> None:
+    assert read_key(read_value(data("00001774340100000000 2026-03-24/Übersicht.arrow"))) == (
+        "00001774340100000000 2026-03-24/Übersicht.arrow"
+    )
+    assert read_key(read_value(data(""))) == ""
+
+
+@pytest.mark.parametrize("key", [7, bytearray(b"key"), HazelcastJsonValue("{}"), {}, None])
+def test_a_key_that_is_no_string_is_none(key: object) -> None:
+    assert read_key(read_value(data(key))) is None
 
 
 def test_a_pickle_is_not_run() -> None:

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scan_values import arrow_value, provenance
 
-from bridge.consumer.client import Unreadable
 from bridge.consumer.value import NotAScan, open_value
 
 OF = provenance("2026-03-24/b\udcff.arrow", sequence=9)
@@ -50,7 +49,6 @@ def without(key: str) -> str:
     [
         "text",
         {"a": 1},
-        Unreadable("a Python pickle"),
         bytearray(),
         bytearray(b"no Arrow at all"),
         arrow_value(OF)[:100],

@@ -1,4 +1,4 @@
-"""The Hazelcast client of a consumer: all that is private in the library, or particular to it, stands here.
+"""One connection to Hazelcast: opened, asked and closed, each with a deadline; what goes wrong is one line.
 
 It changes nothing for other clients in the same process: those are the strategy's own business.
 """
@@ -13,11 +13,11 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from hazelcast.asyncio import HazelcastClient
-from hazelcast.config import Config
-from hazelcast.errors import HazelcastClientNotActiveError, HazelcastSerializationError
+from hazelcast.config import Config, ReconnectMode
+from hazelcast.errors import HazelcastClientNotActiveError
 from hazelcast.lifecycle import LifecycleState
 
+from bridge.cluster.hazelcast_client import Client
 from bridge.consumer.settings import Settings
 
 T = TypeVar("T")
@@ -39,16 +39,10 @@ class Away(Exception):
     """The cluster did not do what was asked, or not in time. The message is one line for the log."""
 
 
-class Unreadable(str):
-    """Stands for a value that cannot be read here, such as an object of a Java class; says what it is."""
-
-    __slots__ = ()
-
-
 class Session:
     """One connection to the cluster, from `open_session` to its loss."""
 
-    def __init__(self, client: HazelcastClient, call_timeout_s: float) -> None:
+    def __init__(self, client: Client, call_timeout_s: float) -> None:
         self.client = client
         self._call_timeout_s = call_timeout_s
         self._lost = asyncio.Event()
@@ -93,8 +87,7 @@ async def open_session(settings: Settings, library_log: LibraryLog) -> Session:
     Raises:
         Away: no member answered within `connect_timeout_s` each, or the cluster refused us.
     """
-    client = HazelcastClient(_config(settings))
-    _read_carefully(client)
+    client = Client(_config(settings), cleaning_s=settings.call_timeout_s / 4)
     session = Session(client, settings.call_timeout_s)
 
     def on_lifecycle(state: str) -> None:
@@ -103,8 +96,7 @@ async def open_session(settings: Settings, library_log: LibraryLog) -> Session:
 
     client.lifecycle_service.add_listener(on_lifecycle)
     library_log.last_error = ""
-    # The library's own create_and_start leaks its sockets when it is given up; a shutdown ends them.
-    starting = asyncio.create_task(client._start())  # type: ignore[no-untyped-call]
+    starting = asyncio.create_task(client.start())
     try:
         await within(settings.connect_timeout_s * len(settings.members), starting, "connecting")
     except BaseException as error:
@@ -133,30 +125,12 @@ async def within(timeout_s: float, answer: Coroutine[Any, Any, T] | asyncio.Task
         raise Away(f"{what}: {_one_line(error)}") from error
 
 
-def _read_carefully(client: HazelcastClient) -> None:
-    """Never run a pickle as the code it is, and let no value that cannot be read break the connection."""
-    service = client._serialization_service
-    read = service.to_object
-
-    def refuse(stream: Any) -> object:
-        raise HazelcastSerializationError("a Python pickle")
-
-    def to_object(data: Any) -> Any:
-        try:
-            return read(data)  # type: ignore[no-untyped-call]
-        except HazelcastSerializationError as error:
-            return Unreadable(_one_line(error))
-
-    assert callable(service._python_serializer.read)
-    service._python_serializer.read = refuse  # type: ignore[method-assign]
-    service.to_object = to_object  # type: ignore[method-assign]
-
-
 def _config(settings: Settings) -> Config:
     config: Config = Config.from_dict(dict(settings.client_options))
     config.client_name = config.client_name or CLIENT_NAME
     config.cluster_name = settings.cluster_name
     config.cluster_members = list(settings.members)
+    config.reconnect_mode = ReconnectMode.OFF
     config.connection_timeout = settings.connect_timeout_s
     config.cluster_connect_timeout = 0  # one round over the members; when to try again is decided elsewhere
     config.async_start = True  # one member that answers is enough to begin with
