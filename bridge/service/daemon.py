@@ -15,15 +15,16 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bridge import __version__
-from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.connection import Cluster
 from bridge.cluster.publisher import Publisher
 from bridge.config import Config, ConfigError
+from bridge.service.connector import Connector
 from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
+from bridge.service.progress import Progress
 from bridge.service.quarantine import Quarantine
 from bridge.service.status_reporter import Stages, StatusReporter
-from bridge.system.backoff import Trouble
 from bridge.system.malloc import keep_freed_memory
 from bridge.system.sd_notify import Notify
 
@@ -37,8 +38,6 @@ DEFAULT_WATCHDOG_S = 30.0
 SILENCE_SHARE = 2 / 3
 LONGEST_STEP_SHARE = 1 / 8
 READY_DEADLINE_S = 15.0
-# The main loop comes late by milliseconds; by more than this, the process did not run.
-PAUSE_S = 1.0
 # The longest pause after a call that failed (backoff.py), and some.
 BACKOFF_S = 2.0
 
@@ -48,8 +47,8 @@ class Bridge:
 
     def __init__(self, config: Config, metrics: Metrics, notify: Notify, exporter: Exporter | None) -> None:
         self._config = config
-        self._metrics = metrics
         self._notify = notify
+        self._progress = Progress()
         self._quarantine = Quarantine(config.state_dir)
         self._cluster = Cluster(config.hazelcast, f"scan-bridge {config.status.instance}")
         publisher = Publisher(
@@ -58,29 +57,26 @@ class Bridge:
         self._publisher = publisher
         self._pipeline = Pipeline(config.source, self._cluster, publisher, metrics, self._quarantine)
         self._discovery = Discovery(
-            config.source, self._pipeline, metrics, progress=lambda: self._progress("discovery")
+            config.source, self._pipeline, metrics, progress=lambda: self._progress.stamp("discovery")
         )
         stages = Stages(self._cluster, self._discovery, self._pipeline, metrics)
         self._reporter = StatusReporter(config, stages)
         if exporter is not None:
             exporter.observe(self._read)
-        self._connecting = self._new_backoff()
-        self._attempted = asyncio.Event()
-        self._was_connected = False
+        self._connector = Connector(self._cluster, self._pipeline, self._discovery, metrics)
         self._watchdog_s = notify.watchdog_s or DEFAULT_WATCHDOG_S
         self._step_s = self._watchdog_s * LONGEST_STEP_SHARE
-        self._seen_s: dict[str, float] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, to be run again or closed then.
 
         Raises what a stage raised: a bridge with a dead stage must end, not limp on.
         """
-        self._seen_s.clear()
+        self._progress.begin()
         tasks = [
             asyncio.create_task(self._loop(step, name), name=name)
             for name, step in (
-                ("connector", self._connect_step),
+                ("connector", self._connector.step),
                 ("discovery", self._discovery.step),
                 ("publisher", self._pipeline.step),
                 ("reporter", self._reporter.step),
@@ -109,9 +105,7 @@ class Bridge:
         ):  # fmt: skip
             self._publisher.reconfigure(config.hazelcast.scan_key, config.status.instance, config.source.max_future_s)
             await self._cluster.reconfigure(config.hazelcast, f"scan-bridge {config.status.instance}")
-            self._connecting = self._new_backoff()
-            self._attempted.clear()
-            self._was_connected = False
+            self._connector.begin_anew()
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -126,43 +120,11 @@ class Bridge:
         mtime_ns = held.key.mtime_ns if held else None
         return Reading(self._reporter.status(), mtime_ns, self._cluster.connected, self._pipeline.waiting_files)
 
-    def _new_backoff(self) -> Trouble:
-        return Trouble(log, f"connecting to Hazelcast {self._cluster.address}")
-
     async def _loop(self, step: Callable[[float], Awaitable[None]], stage: str) -> None:
         while True:
-            self._progress(stage)
+            self._progress.stamp(stage)
             await step(self._step_s)
             await asyncio.sleep(0)  # a step that had nothing to wait for must not keep the others waiting
-
-    def _progress(self, stage: str) -> None:
-        self._seen_s[stage] = time.monotonic()
-
-    async def _connect_step(self, longest_wait_s: float) -> None:
-        """Connect if there is no connection, else wait until it is lost."""
-        if self._cluster.connected:
-            try:
-                async with asyncio.timeout(longest_wait_s):
-                    await self._cluster.lost.wait()
-            except TimeoutError:
-                return
-            self._cluster.away_reason = "connection lost"
-            log.warning("Hazelcast connection lost: %s", self._cluster.address)
-        try:
-            await self._cluster.connect()
-        except ClusterError as error:
-            self._cluster.away_reason = str(error)
-            self._attempted.set()
-            await asyncio.sleep(self._connecting.met(str(error)))
-            return
-        self._connecting.over()
-        log.info("Hazelcast connected: %s", self._cluster.address)
-        self._metrics.reconnects += self._was_connected
-        self._was_connected = True
-        self._attempted.set()
-        self._publisher.forget()
-        self._pipeline.wake()
-        self._discovery.list_soon(forget=True)
 
     async def _supervise(self) -> None:
         """Tell systemd how we are: READY once, then STATUS and, on proof, WATCHDOG."""
@@ -170,13 +132,15 @@ class Bridge:
         ready = False
         due_s = time.monotonic()
         while True:
-            self._forgive_pause(time.monotonic() - due_s)
-            if not ready and self._attempted.is_set() and self._discovery.ready.is_set():
+            self._progress.forgive_pause(time.monotonic() - due_s)
+            if not ready and self._connector.attempted.is_set() and self._discovery.ready.is_set():
                 ready = True
                 self._notify.ready()
             elif not ready:
                 self._notify.extend_timeout(READY_DEADLINE_S)
-            hung = self._hung_stages()
+            if self._discovery.drains():
+                self._progress.stamp("watcher")
+            hung = self._progress.hung(self._patience_s)
             if hung:
                 log.critical("no progress in %s: asking systemd for a restart", ", ".join(hung))
                 self._notify.watchdog_trigger()
@@ -186,20 +150,6 @@ class Bridge:
             pause_s = interval_s if ready else 0.05
             due_s = time.monotonic() + pause_s
             await asyncio.sleep(pause_s)
-
-    def _forgive_pause(self, away_s: float) -> None:
-        """While this loop was away (SIGSTOP, a stolen processor), no stage could prove progress. A loop that hangs
-        sends no WATCHDOG=1, which is systemd's to judge."""
-        if away_s > PAUSE_S:
-            log.warning("the whole process was paused for %.1f s", away_s)
-            for stage in self._seen_s:
-                self._seen_s[stage] += away_s
-
-    def _hung_stages(self) -> list[str]:
-        now_s = time.monotonic()
-        if self._discovery.drains():
-            self._seen_s["watcher"] = now_s
-        return [stage for stage, seen_s in self._seen_s.items() if now_s - seen_s > self._patience_s(stage)]
 
     def _patience_s(self, stage: str) -> float:
         """How long a step of this stage may take when all is well or Hazelcast does not answer."""

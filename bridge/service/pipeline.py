@@ -90,8 +90,9 @@ class Pipeline:
         for file in listing.files:
             self._offer(file, 0.0)
 
-    def wake(self) -> None:
-        """The cluster is back, or there is work."""
+    def ask_the_map(self) -> None:
+        """The cluster is back; the map may hold something else by now."""
+        self._publisher.forget()
         self._wake.set()
 
     def _offer(self, file: ScanFile, delay_s: float) -> None:
