@@ -20,10 +20,10 @@ from hazelcast.core import HazelcastJsonValue
 
 from bridge.cluster.hazelcast_client import Client, read_key
 from bridge.consumer.circumstances import Circumstances, parse_report
-from bridge.consumer.session import Away, LibraryLog, Session, open_session
 from bridge.consumer.clock import steady_s
 from bridge.consumer.errors import Closed, Unreachable
 from bridge.consumer.newest import Newest
+from bridge.consumer.session import Away, LibraryLog, Session, open_session
 from bridge.consumer.settings import Settings
 from bridge.system.backoff import Trouble
 
