@@ -1,7 +1,8 @@
 """Reading flatbuffers, the encoding of Arrow's metadata, without trusting them.
 
 Every position is checked against the bounds of the buffer before it is read: what does not fit raises `Malformed`.
-An offset is followed only when asked for, so nothing here recurses or loops on its own.
+An offset is followed only when asked for, so nothing here recurses or loops on its own. Alignment, and whether tables
+overlap, is left to pyarrow's verifier, which sees the same bytes (verify.py).
 
 Format: https://flatbuffers.dev/internals/
 """
@@ -79,7 +80,7 @@ class Table:
             return 0
         at = self.at + offset
         try:
-            return at + int(_UINT32(self.data, at)[0])
+            return at + _nonzero(_UINT32(self.data, at)[0])
         except struct.error:
             raise _outside() from None
 
@@ -95,7 +96,7 @@ class Table:
             return 0, 0
         at = self.at + offset
         try:
-            at += _UINT32(self.data, at)[0]
+            at += _nonzero(_UINT32(self.data, at)[0])
             count = _UINT32(self.data, at)[0]
         except struct.error:
             raise _outside() from None
@@ -108,7 +109,7 @@ class Table:
         data = self.data
         start, count = self.vector(slot, 4)
         for at in range(start, start + 4 * count, 4):
-            yield Table(data, at + _UINT32(data, at)[0])
+            yield Table(data, at + _nonzero(_UINT32(data, at)[0]))
 
     def text(self, slot: int) -> memoryview:
         """The string in `slot`, undecoded; empty if absent."""
@@ -119,6 +120,13 @@ class Table:
 def root(data: memoryview) -> Table:
     """The root table of a flatbuffer."""
     return Table(data, unpack("<I", data, 0)[0])
+
+
+def _nonzero(offset: int) -> int:
+    """An offset of 0 would lead to itself; only damage writes it."""
+    if not offset:
+        raise Malformed("an offset of 0")
+    return offset
 
 
 def _outside() -> Malformed:

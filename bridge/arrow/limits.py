@@ -7,30 +7,30 @@ Formats: https://github.com/apache/arrow/tree/main/format (Message.fbs); slots a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bridge.arrow.flatbuffer import Malformed, Table, unpack
-from bridge.arrow.schema import Allowance
+from bridge.arrow.format import MetadataVersion
+from bridge.arrow.schema import Allowance, Survey
 
-_V4 = 3  # MetadataVersion.V4
 _VERSION, _, _HEADER, _, _METADATA = range(5)  # of Message
 _LENGTH, _NODES, _BUFFERS, _COMPRESSION = range(4)  # of RecordBatch
 _ID, _DATA, _IS_DELTA = range(3)  # of DictionaryBatch
 # How Arrow 0.17 marked compressed buffers; pyarrow still honours it.
 _COMPRESSION_OF_0_17 = b"ARROW:experimental_compression"
 
+# Each costs near 0.1 ms, however small it is, and some of the process's memory.
+MOST_MESSAGES = 10_000
 # A dictionary is checked again with each batch that may use it. All this reading may come to so many times
 # max_decoded_bytes: 4 GiB by default, a few seconds.
 _DICTIONARY_READS = 16
 
 
 class Limits:
-    """Adds up the cost of the messages of one scan.
+    """Adds up the cost of the messages of one scan."""
 
-    `dictionary_uses`: how many fields each dictionary encodes, by the dictionary's id.
-    """
-
-    def __init__(self, content_bytes: int, max_decoded_bytes: int, dictionary_uses: Mapping[int, int]) -> None:
+    def __init__(self, content_bytes: int, max_decoded_bytes: int, survey: Survey) -> None:
+        """`survey`: of the scan's schema."""
         self._max_decoded = max_decoded_bytes
         self._decoded = 0
         # A value takes a bit or more, unless its type needs no memory at all (null, an empty struct).
@@ -38,16 +38,24 @@ class Limits:
         self._max_reads = _DICTIONARY_READS * max(content_bytes, max_decoded_bytes)
         self._reads = 0
         self._reads_per_batch = 0
-        self._uses = dictionary_uses
+        self._nodes = survey.nodes
+        self._uses = survey.dictionary_uses
         self._dictionaries: dict[int, int] = {}  # decoded bytes by id
+        self._messages = 0
 
     def admit_record_batch(self, message: Table, body: memoryview) -> None:
         """Count a record batch.
 
         Raises:
-            Malformed: the scan costs more than it may, or an offset is out of bounds.
+            Malformed: the scan costs more than it may, an offset is out of bounds, or the batch has not as many columns
+                as the schema: readers would leave out the last, and damage to the schema would go unnoticed.
         """
-        self._cost(message, _require(message.table(_HEADER)), body)
+        header = _require(message.table(_HEADER))
+        if (nodes := header.vector(_NODES, 16)[1]) != self._nodes:
+            raise Malformed(
+                f"a record batch of {nodes} columns, nested ones counted, where the schema has {self._nodes}"
+            )
+        self._cost(message, header, body)
         self._reads += self._reads_per_batch
         if self._reads > self._max_reads:
             raise Malformed(f"checking its dictionaries in each batch would read over {self._max_reads} bytes")
@@ -64,6 +72,9 @@ class Limits:
 
     def _cost(self, message: Table, batch: Table, body: memoryview) -> int:
         """Count the decoded bytes of a batch, and return them."""
+        self._messages += 1
+        if self._messages > MOST_MESSAGES:
+            raise Malformed(f"more than {MOST_MESSAGES} dictionaries and record batches; write larger batches")
         if message.position(_METADATA):
             Allowance(message.data).spend_metadata(message, _METADATA)
         start, count = batch.vector(_NODES, 16)
@@ -76,7 +87,7 @@ class Limits:
         if count and min(buffers) < 0:
             raise Malformed("a buffer has a negative offset or length")
         cost: int = sum(buffers[1::2])
-        is_v4 = message.scalar(_VERSION, "<h") == _V4
+        is_v4 = message.scalar(_VERSION, "<h") == MetadataVersion.V4
         if is_v4 and batch.position(_COMPRESSION):
             raise Malformed("compressed buffers with metadata version 4, which pyarrow misreads; write version 5")
         if batch.position(_COMPRESSION) or (is_v4 and _is_compressed_as_in_0_17(message)):

@@ -12,18 +12,18 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from bridge.arrow.flatbuffer import Malformed, Table
+from bridge.arrow.format import MessageHeader, MetadataVersion, Type
 
-SCHEMA = 1  # MessageHeader.Schema
 _VERSION, _FOOTER_SCHEMA, _MESSAGE_HEADER = range(3)
 _HOLDER_METADATA = 4  # of Message and of Footer, the last slot of both
 _ENDIANNESS, _FIELDS, _METADATA, _FEATURES = range(4)
 _NAME, _, _TYPE_TYPE, _TYPE, _DICTIONARY, _CHILDREN, _FIELD_METADATA = range(7)
 _KEY, _VALUE = range(2)
 # The types with a parameter of variable size, in slot 1 of each: Timestamp's zone, Union's type ids.
-_SIZED_TYPES = {10: 1, 14: 4}
+_SIZED_TYPES: dict[int, int] = {Type.TIMESTAMP: 1, Type.UNION: 4}
 
 # pyarrow takes near 1 kB for each field.
 _MAX_FIELDS = 100_000
@@ -81,6 +81,7 @@ class Survey(NamedTuple):
     """What the fields of a schema are, at any depth."""
 
     types: set[int]  # flatbuffer's Type
+    nodes: int  # how many field nodes each record batch has: one a field, but for those below a dictionary
     dictionary_uses: Counter[int]  # how many fields each dictionary encodes, by the dictionary's id
 
 
@@ -93,15 +94,28 @@ class SchemaSource:
         Malformed: an offset is out of bounds, or the schema unfolds to far more than its size.
     """
 
-    def __init__(self, message: Table, footer: Table | None = None) -> None:
-        """`message`: of a stream, the first; of a file, any: pyarrow's footers give a wrong metadata version."""
-        self._version = message.scalar(_VERSION, "<h")  # in the same slot of a footer
-        self._in_footer = footer is not None
-        self._holder = footer or message
-        schema = footer.table(_FOOTER_SCHEMA) if footer else message.table(_MESSAGE_HEADER)
+    def __init__(self, holder: Table, schema: Table | None, version: int, *, in_footer: bool) -> None:
+        """`holder`: the message or footer that has the schema."""
         if schema is None:
             raise Malformed("it has no schema")
+        self._holder = holder
         self._schema = schema
+        self._version = version
+        self._in_footer = in_footer
+
+    @classmethod
+    def of_stream(cls, message: Table) -> Self:
+        """That of a stream, in its first message."""
+        return cls(message, message.table(_MESSAGE_HEADER), message.scalar(_VERSION, "<h"), in_footer=False)
+
+    @classmethod
+    def of_file(cls, footer: Table, message: Table | None) -> Self:
+        """That of a file. The metadata version is that of any message: pyarrow's footers give a wrong one.
+
+        Without messages any version will do; some footers have none (Arrow 0.14.1).
+        """
+        version = message.scalar(_VERSION, "<h") if message else max(footer.scalar(_VERSION, "<h"), MetadataVersion.V4)
+        return cls(footer, footer.table(_FOOTER_SCHEMA), version, in_footer=True)
 
     def metadata(self) -> dict[str, str]:
         """The schema's custom metadata; the first of equal keys, as pyarrow does."""
@@ -160,7 +174,7 @@ class SchemaSource:
             _SCHEMA_AT - (_MESSAGE_AT + 4),
             size + message_metadata - (_MESSAGE_AT + 8),
             self._version,
-            SCHEMA,
+            MessageHeader.SCHEMA,
             *(12, 20, 16, 4 if fields else 0, 8, 12 if features else 0),
             _SCHEMA_AT - _SCHEMA_VTABLE_AT,
             size + fields - (_SCHEMA_AT + 4),
@@ -170,30 +184,44 @@ class SchemaSource:
         )
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # in a file's footer, and at its head
 def _kept_survey(flatbuffer: bytes, schema_at: int) -> Survey:
     return _survey(Table(memoryview(flatbuffer), schema_at))
 
 
 def _survey(schema: Table) -> Survey:
     allowance = Allowance(schema.data)
-    types: list[int] = []
+    types: set[int] = set()
     uses: Counter[int] = Counter()
-    pending = [(schema, _FIELDS)]
+    fields = nodes = 0
+    pending = [(schema, _FIELDS, True)]
     while pending:
-        for field in Table.tables(*pending.pop()):
-            types.append(type_ := field.byte(_TYPE_TYPE))
-            if len(types) > _MAX_FIELDS:
+        owner, slot, has_nodes = pending.pop()
+        for field in owner.tables(slot):
+            fields += 1
+            nodes += has_nodes
+            if fields > _MAX_FIELDS:
                 raise Malformed(f"more than {_MAX_FIELDS} fields")
-            allowance.spend(field.vector(_NAME, 1)[1])
+            types.add(type_ := field.byte(_TYPE_TYPE))
+            name = field.text(_NAME)
+            allowance.spend(len(name))
+            _require_utf8(name)
             allowance.spend_metadata(field, _FIELD_METADATA)
             if type_ in _SIZED_TYPES and (parameters := field.table(_TYPE)):
                 allowance.spend(parameters.vector(1, _SIZED_TYPES[type_])[1] * _SIZED_TYPES[type_])
             if dictionary := field.table(_DICTIONARY):
                 uses[dictionary.scalar(0, "<q")] += 1
             if field.vector(_CHILDREN, 4)[1]:
-                pending.append((field, _CHILDREN))
-    return Survey(set(types), uses)
+                pending.append((field, _CHILDREN, has_nodes and dictionary is None))
+    return Survey(types, nodes, uses)
+
+
+def _require_utf8(name: memoryview) -> None:
+    """Names are UTF-8 by Arrow's format. pyarrow reads what is not, and fails later, whenever the name is asked for."""
+    try:
+        str(name, "utf-8")
+    except UnicodeDecodeError:
+        raise Malformed(f"a field's name is not UTF-8: {bytes(name)!r}") from None
 
 
 def _key_values(at: int, metadata: Mapping[str, str]) -> tuple[bytes, list[int]]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bridge.arrow import stream
+from bridge.arrow import InvalidScan, Scan, read_metadata
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.hazelcast_client import MapValue
 from bridge.model.order import Held, ScanFile, supersedes
@@ -84,11 +83,10 @@ class Publisher:
             return _acknowledged(in_doubt)
         return None
 
-    async def publish(self, file: ScanFile, encode: Callable[[Provenance], stream.Value]) -> Published | None:
-        """Put a scan, as `encode` makes it, into the map; None if what the map holds is newer.
+    async def publish(self, file: ScanFile, scan: Scan) -> Published | None:
+        """Put a scan into the map; None if what the map holds is newer.
 
         Raises:
-            stream.InvalidScan: from `encode`; the content is no complete, valid scan.
             ClusterError: the cluster is away or too slow; whether the scan arrived is then unknown.
         """
         for _ in range(MOST_RACES):
@@ -96,24 +94,27 @@ class Publisher:
                 return arrived
             if not supersedes(file, self.held, time.time_ns(), self._max_future_s):
                 return None
-            provenance = Provenance(
-                source=file.path,
-                mtime_ns=file.mtime_ns,
-                size=file.size,
-                sequence=self._provenance.sequence + 1 if self._provenance else 1,
-                published_ns=time.time_ns(),
-                bridge=self._instance,
-            )
-            value = encode(provenance)
-            self._known = False
-            self._in_doubt = Published(file, provenance, value.rows, len(value.data), provenance.published_ns, 0.0)
-            stored = await self._write(value.data)
-            published, self._in_doubt = self._in_doubt, None
+            provenance = self._next_provenance(file)
+            value = bytearray().join(scan.with_metadata(provenance.to_metadata()))
+            published = Published(file, provenance, scan.rows, len(value), provenance.published_ns, 0.0)
+            self._known, self._in_doubt = False, published
+            stored = await self._write(value)
+            self._in_doubt = None
             if stored:
-                self._value, self._provenance, self._known = value.data, provenance, True
+                self._value, self._provenance, self._known = value, provenance, True
                 return _acknowledged(published)
             await self._refresh_after_lost_race()
         raise ClusterError(f"{self._key}: lost {MOST_RACES} races in a row against other writers")
+
+    def _next_provenance(self, file: ScanFile) -> Provenance:
+        return Provenance(
+            source=file.path,
+            mtime_ns=file.mtime_ns,
+            size=file.size,
+            sequence=self._provenance.sequence + 1 if self._provenance else 1,
+            published_ns=time.time_ns(),
+            bridge=self._instance,
+        )
 
     async def _write(self, data: bytearray) -> bool:
         if self._value is None:
@@ -137,6 +138,6 @@ def _acknowledged(published: Published) -> Published:
 
 def _provenance(value: MapValue | None) -> Provenance | None:
     try:
-        return Provenance.from_metadata(stream.stream_metadata(value)) if isinstance(value, bytearray) else None
-    except stream.InvalidScan:
+        return Provenance.from_metadata(read_metadata(value)) if isinstance(value, bytearray) else None
+    except InvalidScan:
         return None

@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bridge.arrow import stream
+from bridge.arrow import InvalidScan, read_metadata
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.commands import render
 from bridge.config import Config
@@ -62,8 +62,8 @@ def latest(config: Config, format: str, output: Path | None) -> int:
     if value is None:
         return _fail(f"{where}: no scan yet; is the bridge running? try: scan-bridge status")
     try:
-        provenance = Provenance.from_metadata(stream.stream_metadata(value)) if isinstance(value, bytearray) else None
-    except stream.InvalidScan as error:
+        provenance = Provenance.from_metadata(read_metadata(value)) if isinstance(value, bytearray) else None
+    except InvalidScan as error:
         return _fail(f"{where}: not an Arrow stream: {error}")
     if provenance is None:
         return _fail(f"{where}: not written by a bridge")

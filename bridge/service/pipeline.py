@@ -9,16 +9,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from functools import partial
 
-from bridge.arrow import stream
+from bridge.arrow import InvalidScan, Scan, parse
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig
 from bridge.folder import reader
 from bridge.folder.listing import Listing, stat_scan
 from bridge.model.order import Held, OrderKey, ScanFile, is_future, printable, supersedes
-from bridge.model.provenance import Provenance
 from bridge.service.backlog import Backlog, Waiting
 from bridge.service.metrics import Metrics
 from bridge.service.quarantine import Quarantine
@@ -170,11 +168,8 @@ class Pipeline:
             self._overtaken(file)
             return
         try:
-            content = await self._read(file)
-            encode = partial(self._encode, file, content)
-            published = await self._publisher.publish(file, encode)
-            if published is None and waiting.tries:
-                encode(None)  # overtaken, but still owed a verdict: it did not validate at first
+            scan = self._parse(file, await self._read(file))
+            published = await self._publisher.publish(file, scan)
         except reader.Changed:
             self._metrics.retries += 1
             self._look_again(waiting)
@@ -183,7 +178,7 @@ class Pipeline:
             self._backlog.drop(file)
         except reader.NeverReadable as error:
             self._bad(file, str(error))
-        except (reader.NotReadable, stream.InvalidScan) as error:
+        except (reader.NotReadable, InvalidScan) as error:
             self._metrics.retries += 1
             if not self._backlog.retry_later(waiting, time.monotonic()):
                 self._bad(file, str(error))
@@ -210,10 +205,9 @@ class Pipeline:
             return await asyncio.to_thread(reader.read, self._config.root, file, self._config.max_scan_bytes)
         return reader.read(self._config.root, file, self._config.max_scan_bytes)
 
-    def _encode(self, file: ScanFile, content: bytes, provenance: Provenance | None) -> stream.Value:
-        metadata = provenance.to_metadata() if provenance else {}
+    def _parse(self, file: ScanFile, content: bytes) -> Scan:
         with self._quarantine.in_hand(file):
-            return stream.to_stream(content, metadata, self._config.max_decoded_bytes)
+            return parse(content, self._config.max_decoded_bytes)
 
     def _supersedes(self, file: ScanFile) -> bool:
         return supersedes(file, self._publisher.held, time.time_ns(), self._config.max_future_s)

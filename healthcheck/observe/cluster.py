@@ -11,7 +11,7 @@ from typing import Any
 from hazelcast.core import HazelcastJsonValue
 from pydantic import ValidationError
 
-from bridge.arrow.stream import InvalidScan, stream_metadata
+from bridge.arrow import InvalidScan, read_metadata
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.config import Hazelcast, credential_path
 from bridge.model.provenance import Provenance
@@ -117,7 +117,7 @@ def parse_entry(value: Any, how: str) -> Answer[Provenance | None]:
             return Unknown(str(value), how)
         case bytearray() | bytes():
             try:
-                provenance = Provenance.from_metadata(stream_metadata(value))
+                provenance = Provenance.from_metadata(read_metadata(value))
             except InvalidScan as error:
                 return Unknown(f"the value is no scan: {error}", how)
             return Known(provenance, how) if provenance else Unknown("no bridge wrote the value", how)

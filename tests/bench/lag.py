@@ -18,7 +18,7 @@ from bench.plan import FLAT_OUT, Series
 from bench.processes import KEY, Measured
 from bench.scans import Template
 from bench.sightings import Sightings
-from bridge.arrow.stream import stream_metadata
+from bridge.arrow import read_metadata
 from bridge.model.provenance import Provenance
 
 # As fast as possible: a block ends when so much was written, so that the disk is not what is measured.
@@ -161,7 +161,7 @@ def entry_times_ms(
         landed_ms = process.folder.land(number, time.time_ns) / 1e6
         sightings.wait(process.map, number)
         view = entry.get_entry_view(KEY).result()
-        provenance = Provenance.from_metadata(stream_metadata(view.value))
+        provenance = Provenance.from_metadata(read_metadata(view.value))
         assert provenance is not None
         published_ms.append(provenance.published_ns / 1e6 - landed_ms)
         updated_ms.append(view.last_update_time - landed_ms)

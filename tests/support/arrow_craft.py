@@ -194,8 +194,14 @@ def file(
     metadata: Vector | None = None,
     *,
     schema_first: bool = True,
+    version: int | None = V5,
+    padding: bytes = b"",
+    footer_schema: Table | None = None,
 ) -> bytes:
-    """Each message in `batches` may be the same object twice: it is then listed twice, stored once."""
+    """Each message in `batches` may be the same object twice: it is then listed twice, stored once.
+
+    `version`: in the footer, if at all; `padding`: after each message.
+    """
     out = bytearray(b"ARROW1\0\0" + (message(SCHEMA, schema_) if schema_first else b""))
     places: dict[int, bytes] = {}
     lists = []
@@ -204,8 +210,15 @@ def file(
             if id(encoded) not in places:
                 (length,) = struct.unpack_from("<i", encoded, 4)
                 places[id(encoded)] = struct.pack("<qi4xq", len(out), 8 + length, len(encoded) - 8 - length)
-                out += encoded
+                out += encoded + padding
         lists.append(Raw(len(messages), b"".join(places[id(encoded)] for encoded in messages)))
-    slots = {0: ("h", V5), 1: schema_, 2: lists[0], 3: lists[1], **({4: metadata} if metadata else {})}
+    version_slot = {} if version is None else {0: ("h", version)}
+    slots = {
+        **version_slot,
+        1: footer_schema or schema_,
+        2: lists[0],
+        3: lists[1],
+        **({4: metadata} if metadata else {}),
+    }
     footer = flatbuffer(Table(slots))
     return bytes(out + END + footer + struct.pack("<i", len(footer)) + b"ARROW1")

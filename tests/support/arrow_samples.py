@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime
 import io
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from support import arrow_craft as craft
 from support.arrow_craft import Batch
 
-from bridge.arrow import stream
+from bridge.arrow import parse
 from bridge.arrow.flatbuffer import Table, root
 
 PROVENANCE = {"scan_bridge.source": "2026-03-24/scan_0815.arrow", "scan_bridge.sequence": "7"}
@@ -22,11 +22,26 @@ FORMATS = ["file", "stream"]
 COMPRESSIONS = [None, "lz4", "zstd"]
 
 
+class Value(NamedTuple):
+    """A scan with its provenance."""
+
+    data: bytearray  # one complete Arrow IPC stream, with its end-of-stream marker
+    rows: int
+
+
+def to_stream(content: bytes | bytearray, metadata: Mapping[str, str], max_decoded_bytes: int) -> Value:
+    """What the bridge makes of a file's content. Raises InvalidScan."""
+    scan = parse(content, max_decoded_bytes)
+    return Value(bytearray().join(scan.with_metadata(metadata)), scan.rows)
+
+
 def written(batches: Sequence[pa.RecordBatch], format_: str, schema: pa.Schema | None = None, **options: Any) -> bytes:
     """The batches as pyarrow writes them."""
     sink = io.BytesIO()
     open_ = pa.ipc.new_file if format_ == "file" else pa.ipc.new_stream
-    with open_(sink, schema or batches[0].schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+    with open_(
+        sink, batches[0].schema if schema is None else schema, options=pa.ipc.IpcWriteOptions(**options)
+    ) as writer:
         for batch in batches:
             writer.write_batch(batch)
     return sink.getvalue()
@@ -93,9 +108,9 @@ def assert_framed(stream: bytearray) -> None:
         at += 8 + length + body
 
 
-def assert_unchanged(content: bytes, rows: int | None = None) -> stream.Value:
+def assert_unchanged(content: bytes, rows: int | None = None) -> Value:
     """The value has the content's messages byte for byte, and reads as the same batches."""
-    value = stream.to_stream(content, PROVENANCE, LIMIT)
+    value = to_stream(content, PROVENANCE, LIMIT)
     assert_framed(value.data)
     assert list(messages(value.data)) == list(messages(as_stream(content)))
     with pa.ipc.open_file(content) if content.startswith(b"ARROW1") else pa.ipc.open_stream(content) as reader:
@@ -111,16 +126,16 @@ def assert_unchanged(content: bytes, rows: int | None = None) -> stream.Value:
     return value
 
 
-def schema_metadata(value: stream.Value) -> dict[bytes, bytes]:
+def schema_metadata(value: Value) -> dict[bytes, bytes]:
     return pa.ipc.open_stream(pa.py_buffer(value.data)).schema.metadata
 
 
-def schema_message(value: stream.Value) -> Table:
+def schema_message(value: Value) -> Table:
     (length,) = struct.unpack_from("<i", value.data, 4)
     return root(memoryview(value.data)[8 : 8 + length])
 
 
-def keys(value: stream.Value) -> list[str]:
+def keys(value: Value) -> list[str]:
     """Sorted, and those that are there twice twice."""
     schema = schema_message(value).table(2)
     assert isinstance(schema, Table)

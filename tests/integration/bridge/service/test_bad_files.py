@@ -242,13 +242,13 @@ def test_a_file_that_vanishes_before_it_is_decided_on_is_said_to_have(
 # The real bridge, but decoding a certain content ends the process as a crash in native code would.
 FRAGILE = """
 import os, signal, sys
-from bridge.arrow import stream
-decode = stream.to_stream
-def to_stream(content, *arguments):
+from bridge.service import pipeline
+decode = pipeline.parse
+def parse(content, *arguments):
     if b"deadly" in content:
         os.kill(os.getpid(), signal.SIGKILL)
     return decode(content, *arguments)
-stream.to_stream = to_stream
+pipeline.parse = parse
 from bridge.cli import main
 sys.exit(main())
 """

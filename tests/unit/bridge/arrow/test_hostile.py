@@ -28,9 +28,9 @@ from support.arrow_craft import (
     Vector,
     a_field,
 )
-from support.arrow_samples import PROVENANCE, indices, scan, texts, written
+from support.arrow_samples import PROVENANCE, indices, scan, texts, to_stream, written
 
-from bridge.arrow import stream
+from bridge.arrow import InvalidScan
 
 LIMIT = 2**22
 MEGABYTE = bytes(2**20)
@@ -172,6 +172,10 @@ TRAPS: dict[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "a schema 10,000 levels deep": ("not valid Arrow", lambda: craft.stream(craft.schema([nested(10_000)]))),
     "a schema deeper than pyarrow reads": ("not valid Arrow", lambda: craft.stream(craft.schema([nested(200)]))),
+    "a schema of 2^60 fields at the head of a file": (
+        "more than 100000 fields",
+        lambda: craft.file(craft.schema([twins(60)]), [], [], footer_schema=ONE_INT),
+    ),
     "100 fields that share a long name": (UNFOLDS, lambda: many(a_field("n" * 2**19, INT, INT32))),
     "100 fields that share metadata": (UNFOLDS, lambda: many(a_field("x", INT, INT32, metadata=long_metadata(1)))),
     "100 fields that share a long time zone": (
@@ -198,6 +202,14 @@ TRAPS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "buffers that overlap": (EXPANDS, lambda: wide(10_000, MEGABYTE, 2**17)),
     "big-endian buffers that overlap": (EXPANDS, lambda: wide(10_000, MEGABYTE, 2**17, big_endian=True)),
     "buffers of negative length that make up for such": ("negative offset or length", cancelling),
+    "150,000 batches of a row each": (
+        "more than 10000",
+        lambda: craft.stream(ONE_INT, *[craft.batch(indices(1))] * 150_000),
+    ),
+    "so many in a file": (
+        "more than 10000",
+        lambda: craft.file(ONE_INT, [], [craft.batch(indices(1)) for _ in range(15_000)]),
+    ),
     "a file that lists one batch 10,000 times": ("overlap", lambda: craft.file(ONE_INT, [], [SAME_BATCH] * 10_000)),
     "nulls, 2^62 of them": (
         "a batch of",
@@ -224,12 +236,14 @@ TRAPS: dict[str, tuple[str, Callable[[], bytes]]] = {
 CHILD = """
 import json, resource, sys
 from pathlib import Path
-from bridge.arrow import stream
+from bridge.arrow import InvalidScan, parse
 
 def refusal(content):
     try:
-        return f"accepted: {stream.to_stream(content, {'scan_bridge.x': 'y'}, int(sys.argv[2])).rows} rows"
-    except stream.InvalidScan as error:
+        scan = parse(content, int(sys.argv[2]))
+        assert scan.with_metadata({"scan_bridge.x": "y"})
+        return f"accepted: {scan.rows} rows"
+    except InvalidScan as error:
         return str(error)
 
 resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))  # should a trap work, it must not take the machine down
@@ -262,22 +276,22 @@ def test_no_trap_is_accepted_or_takes_memory(tmp_path: Path) -> None:
 
 def test_what_just_fits_the_limit_is_accepted() -> None:
     content = craft.stream(ONE_INT, bomb(2), bomb(2, "lz4"))
-    assert stream.to_stream(content, PROVENANCE, 4 * 2**20).rows == 2
-    with pytest.raises(stream.InvalidScan, match="max_decoded_bytes"):
-        stream.to_stream(content, PROVENANCE, 4 * 2**20 - 1)
+    assert to_stream(content, PROVENANCE, 4 * 2**20).rows == 2
+    with pytest.raises(InvalidScan, match="max_decoded_bytes"):
+        to_stream(content, PROVENANCE, 4 * 2**20 - 1)
     stored = craft.stream(ONE_INT, craft.batch(ints(struct.pack("<q", -1) + MEGABYTE, 1, ZSTD)))
-    assert stream.to_stream(stored, PROVENANCE, 2**20).rows == 1
-    with pytest.raises(stream.InvalidScan, match="max_decoded_bytes"):
-        stream.to_stream(stored, PROVENANCE, 2**20 - 1)
+    assert to_stream(stored, PROVENANCE, 2**20).rows == 1
+    with pytest.raises(InvalidScan, match="max_decoded_bytes"):
+        to_stream(stored, PROVENANCE, 2**20 - 1)
 
 
 def test_an_uncompressed_scan_may_be_larger_than_the_limit_of_what_compressed_ones_expand_to() -> None:
-    assert stream.to_stream(craft.stream(ONE_INT, SAME_BATCH, SAME_BATCH), PROVENANCE, 1).rows == 2**19
+    assert to_stream(craft.stream(ONE_INT, SAME_BATCH, SAME_BATCH), PROVENANCE, 1).rows == 2**19
 
 
 def test_nesting_as_deep_as_pyarrow_reads_is_accepted() -> None:
     batch = craft.batch(Batch(0, [(0, 0)] * 41, [b""] * 82))
-    assert stream.to_stream(craft.stream(craft.schema([nested(40)]), batch), PROVENANCE, LIMIT).rows == 0
+    assert to_stream(craft.stream(craft.schema([nested(40)]), batch), PROVENANCE, LIMIT).rows == 0
 
 
 def test_string_views_are_not_checked_for_utf8_because_they_may_overlap_without_bound() -> None:
@@ -286,6 +300,6 @@ def test_string_views_are_not_checked_for_utf8_because_they_may_overlap_without_
     rows = 2**16
     batch = Batch(rows, [(rows, 0)], [b"", view * rows, b"\xff" * 2**20], slots={4: Raw(1, struct.pack("<q", 1))})
     content = craft.stream(craft.schema([a_field("v", UTF8_VIEW)]), craft.batch(batch))
-    assert stream.to_stream(content, PROVENANCE, LIMIT).rows == rows
-    with pytest.raises(stream.InvalidScan):
-        stream.to_stream(content.replace(view, struct.pack("<i4sii", 2**20, b"\xff" * 4, 0, 1), 1), PROVENANCE, LIMIT)
+    assert to_stream(content, PROVENANCE, LIMIT).rows == rows
+    with pytest.raises(InvalidScan):
+        to_stream(content.replace(view, struct.pack("<i4sii", 2**20, b"\xff" * 4, 0, 1), 1), PROVENANCE, LIMIT)

@@ -21,11 +21,10 @@ from support.arrow_samples import (
     scan,
     schema_message,
     texts,
+    to_stream,
     words,
     written,
 )
-
-from bridge.arrow import stream
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -92,7 +91,7 @@ def test_dictionaries_that_grow_are_kept_as_deltas(format_: str) -> None:
 
 
 def test_dictionaries_that_are_replaced_are_kept_in_a_stream() -> None:
-    value = stream.to_stream(written([words("a", "b"), words("c", "d")], "stream"), PROVENANCE, LIMIT)
+    value = to_stream(written([words("a", "b"), words("c", "d")], "stream"), PROVENANCE, LIMIT)
     assert [batch.column(0).to_pylist() for batch, _ in read(value.data)] == [["a", "b"], ["c", "d"]]
 
 

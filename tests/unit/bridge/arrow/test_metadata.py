@@ -19,10 +19,11 @@ from support.arrow_samples import (
     scan,
     schema_message,
     schema_metadata,
+    to_stream,
     written,
 )
 
-from bridge.arrow import stream
+from bridge.arrow import InvalidScan, read_metadata
 from bridge.arrow.flatbuffer import Table
 
 
@@ -33,31 +34,31 @@ from bridge.arrow.flatbuffer import Table
 )
 def test_metadata_is_added_to_what_was_there(old: dict[str, str] | None, format_: str) -> None:
     batch = scan().replace_schema_metadata(old)
-    value = stream.to_stream(written([batch], format_), PROVENANCE, LIMIT)
+    value = to_stream(written([batch], format_), PROVENANCE, LIMIT)
     expected = {**(old or {}), **PROVENANCE}
     assert schema_metadata(value) == {key.encode(): text.encode() for key, text in expected.items()}
-    assert stream.stream_metadata(value.data) == expected
+    assert read_metadata(value.data) == expected
 
 
 def test_a_key_that_is_there_already_is_replaced_however_often_a_value_is_published_again() -> None:
-    value = stream.to_stream(written([scan()], "file"), PROVENANCE, LIMIT)
+    value = to_stream(written([scan()], "file"), PROVENANCE, LIMIT)
     for i in range(3):
-        value = stream.to_stream(value.data, {"scan_bridge.sequence": str(i)}, LIMIT)
+        value = to_stream(value.data, {"scan_bridge.sequence": str(i)}, LIMIT)
         expected = {"producer": "test", **PROVENANCE, "scan_bridge.sequence": str(i)}
-        assert stream.stream_metadata(value.data) == expected
+        assert read_metadata(value.data) == expected
         assert keys(value) == sorted(expected)
 
 
 @pytest.mark.parametrize("text", ["", "a", "abc", "abcd", "ü" * 999, "line\nline", "nul\0nul"])
 def test_any_text_can_be_a_value(text: str) -> None:
-    value = stream.to_stream(written([scan()], "file"), {"scan_bridge.source": text}, LIMIT)
-    assert stream.stream_metadata(value.data)["scan_bridge.source"] == text
+    value = to_stream(written([scan()], "file"), {"scan_bridge.source": text}, LIMIT)
+    assert read_metadata(value.data)["scan_bridge.source"] == text
     assert schema_metadata(value)[b"scan_bridge.source"] == text.encode()
 
 
 def test_a_file_name_that_is_no_unicode_is_written_as_unicode_that_shows_it() -> None:
-    value = stream.to_stream(written([scan()], "file"), {"scan_bridge.source": "caf\udce9"}, LIMIT)
-    assert stream.stream_metadata(value.data)["scan_bridge.source"] == r"caf\udce9"
+    value = to_stream(written([scan()], "file"), {"scan_bridge.source": "caf\udce9"}, LIMIT)
+    assert read_metadata(value.data)["scan_bridge.source"] == r"caf\udce9"
 
 
 def test_metadata_of_a_files_footer_joins_the_schemas() -> None:
@@ -66,16 +67,16 @@ def test_metadata_of_a_files_footer_joins_the_schemas() -> None:
     schema = scan().schema.with_metadata({"both": "schema"})
     with pa.ipc.new_file(sink, schema, metadata=footer) as writer:
         writer.write_batch(scan().replace_schema_metadata({"both": "schema"}))
-    value = stream.to_stream(sink.getvalue(), PROVENANCE, LIMIT)
-    assert stream.stream_metadata(value.data) == {"from": "footer", "both": "schema", **PROVENANCE}
+    value = to_stream(sink.getvalue(), PROVENANCE, LIMIT)
+    assert read_metadata(value.data) == {"from": "footer", "both": "schema", **PROVENANCE}
     assert keys(value) == ["both", "from", *sorted(PROVENANCE)]
 
 
 def test_the_first_of_equal_keys_counts_as_in_pyarrow() -> None:
     pairs = craft.Vector([*craft.pairs({"k": "first"}).nodes, *craft.pairs({"k": "second", "l": ""}).nodes])
     content = craft.stream(craft.schema([], pairs))
-    value = stream.to_stream(content, PROVENANCE, LIMIT)
-    assert stream.stream_metadata(value.data) == {"k": "first", "l": "", **PROVENANCE}
+    value = to_stream(content, PROVENANCE, LIMIT)
+    assert read_metadata(value.data) == {"k": "first", "l": "", **PROVENANCE}
     assert schema_metadata(value)[b"k"] == b"first"
     assert keys(value) == ["k", "k", "l", *sorted(PROVENANCE)]
 
@@ -96,7 +97,7 @@ def test_metadata_of_the_schema_message_itself_and_its_features_are_kept() -> No
 
 def test_readers_that_want_a_vtable_after_what_refers_to_its_table_are_content() -> None:
     """Polars reads a table from where its referrer starts, and sees nothing before that."""
-    value = stream.to_stream(written([scan()], "file"), PROVENANCE, LIMIT)
+    value = to_stream(written([scan()], "file"), PROVENANCE, LIMIT)
     message = schema_message(value)
     schema = message.table(2)
     assert isinstance(schema, Table)
@@ -110,19 +111,19 @@ def test_readers_that_want_a_vtable_after_what_refers_to_its_table_are_content()
 def test_a_schema_with_parts_that_would_be_lost_is_refused() -> None:
     plain = craft.schema([craft.a_field("x", INT, INT32)])
     newer = craft.Table({**plain.slots, 4: craft.Text(b"from a later version")})
-    with pytest.raises(stream.InvalidScan, match="newer version"):
-        stream.to_stream(craft.stream(newer, craft.batch(indices(1))), PROVENANCE, LIMIT)
+    with pytest.raises(InvalidScan, match="newer version"):
+        to_stream(craft.stream(newer, craft.batch(indices(1))), PROVENANCE, LIMIT)
 
 
 def test_stream_metadata_reads_no_more_than_the_schema() -> None:
-    value = stream.to_stream(written([scan()], "file"), PROVENANCE, LIMIT)
+    value = to_stream(written([scan()], "file"), PROVENANCE, LIMIT)
     schema_ends = value.data.index(craft.CONTINUATION, 8)
-    assert stream.stream_metadata(value.data[:schema_ends]) == {"producer": "test", **PROVENANCE}
+    assert read_metadata(value.data[:schema_ends]) == {"producer": "test", **PROVENANCE}
 
 
 def test_stream_metadata_refuses_what_is_no_stream() -> None:
     content = written([scan()], "file")
-    with pytest.raises(stream.InvalidScan):
-        stream.stream_metadata(content)
-    with pytest.raises(stream.InvalidScan):
-        stream.stream_metadata(content[100:])
+    with pytest.raises(InvalidScan):
+        read_metadata(content)
+    with pytest.raises(InvalidScan):
+        read_metadata(content[100:])

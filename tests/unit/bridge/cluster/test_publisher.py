@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 import pytest
 from hazelcast.serialization.data import Data
 
-from bridge.arrow import stream
+from bridge.arrow import Scan, parse
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.hazelcast_client import Foreign, MapValue
 from bridge.cluster.publisher import Publisher, _provenance
@@ -34,8 +34,16 @@ def scan() -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def never(_provenance: Provenance) -> stream.Value:
-    raise AssertionError("encoded for a map that nobody asked")
+class NeverEncoded(Scan):
+    """A scan that must not be encoded for a map that nobody asked."""
+
+    def with_metadata(self, metadata: Mapping[str, str]) -> list[bytes | bytearray | memoryview]:
+        raise AssertionError("encoded")
+
+
+def never() -> Scan:
+    known = parse(scan(), 1024**2)
+    return NeverEncoded(known.rows, known._schema, known._messages)
 
 
 def test_at_first_what_the_map_holds_is_unknown(publisher: Publisher) -> None:
@@ -44,7 +52,7 @@ def test_at_first_what_the_map_holds_is_unknown(publisher: Publisher) -> None:
 
 
 @pytest.mark.parametrize(
-    "act", [lambda publisher: publisher.refresh(), lambda publisher: publisher.publish(FILE, never)]
+    "act", [lambda publisher: publisher.refresh(), lambda publisher: publisher.publish(FILE, never())]
 )
 def test_without_a_connection_nothing_is_encoded_and_nothing_becomes_known(
     publisher: Publisher, act: Callable[[Publisher], object]
@@ -55,7 +63,8 @@ def test_without_a_connection_nothing_is_encoded_and_nothing_becomes_known(
 
 
 def test_a_value_tells_where_it_came_from() -> None:
-    assert _provenance(stream.to_stream(scan(), PROVENANCE.to_metadata(), 1024**2).data) == PROVENANCE
+    value = bytearray().join(parse(scan(), 1024**2).with_metadata(PROVENANCE.to_metadata()))
+    assert _provenance(value) == PROVENANCE
 
 
 @pytest.mark.parametrize(

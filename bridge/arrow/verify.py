@@ -1,4 +1,4 @@
-"""Decoding a stream to see that it is valid: the one place where a scan's bytes meet pyarrow's decoder.
+"""pyarrow's last word: it decodes the very bytes that were read, with a verifier of its own, and must see the same.
 
 It judges structure (what a reader relies on not to crash or misread), not values: other Arrow writers legally
 produce values that pyarrow's full validation refuses.
@@ -6,12 +6,13 @@ produce values that pyarrow's full validation refuses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
-from typing import Any
+from collections.abc import Callable, Iterator, Set
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from bridge.arrow.flatbuffer import Malformed
+from bridge.arrow.format import Type
 
 _OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
 
@@ -23,7 +24,7 @@ _ANY_VALUE: dict[int, Any] = {
     pa.lib.Type_TIME64: pa.int64(),
     pa.lib.Type_STRING_VIEW: pa.binary_view(),
 }
-_WITH_VALUE_RULES = {7, 8, 9, 24}  # all these in flatbuffer's Type: Decimal, Date, Time, Utf8View
+_WITH_VALUE_RULES = {Type.DECIMAL, Type.DATE, Type.TIME, Type.UTF8_VIEW}  # all these
 # How to make each nested type anew with other children.
 _NESTED: dict[int, Callable[[Any, list[Any]], Any]] = {
     pa.lib.Type_LIST: lambda _, children: pa.list_(children[0]),
@@ -39,22 +40,36 @@ _NESTED: dict[int, Callable[[Any, list[Any]], Any]] = {
 }
 
 
-def validate(data: bytearray, types: Set[int]) -> int:
-    """Decode the whole stream, check each batch in full, and return the number of rows.
+class OwnReading(NamedTuple):
+    """What our own reader made of a content."""
 
-    `types`: those that occur in its schema at any depth, as flatbuffer's Type.
+    is_file: bool
+    schema: bytes  # the schema message that is to go before its messages
+    leading_schema: memoryview | None  # that at the head of a file
+    types: Set[int]  # those in the schema at any depth, as flatbuffer's Type
+    batches: int
+
+
+def verify(content: memoryview | bytes, own: OwnReading) -> int:
+    """Decode the whole file or stream, check each batch in full, and return the number of rows.
 
     Nothing is copied unless it is compressed or big-endian; one batch and its dictionaries are held at a time.
 
     Raises:
-        Malformed: pyarrow cannot read it, or finds it invalid.
+        Malformed: pyarrow cannot read it, finds it invalid, or does not read the same schema or number of batches.
     """
-    rows = 0
+    rows = batches = 0
     try:
-        reader = pa.ipc.open_stream(pa.py_buffer(data), options=_OPTIONS)
-        layouts = _layouts(reader.schema) if types & _WITH_VALUE_RULES else {}
-        for batch in reader:
+        buffer = pa.py_buffer(content)
+        open_: Any = pa.ipc.open_file if own.is_file else pa.ipc.open_stream
+        reader = open_(buffer, options=_OPTIONS)
+        _require_same_schema(reader, own)
+        if own.is_file and reader.num_record_batches != own.batches:
+            raise Malformed(f"{own.batches} record batches, where Arrow reads {reader.num_record_batches}")
+        layouts = _layouts(reader.schema) if own.types & _WITH_VALUE_RULES else {}
+        for batch in _batches(reader, own):
             rows += batch.num_rows
+            batches += 1
             for i, layout in layouts.items():
                 column = batch.column(i)
                 column.validate()  # `view` relies on it
@@ -63,7 +78,33 @@ def validate(data: bytearray, types: Set[int]) -> int:
     # Damage shows as ArrowInvalid, OSError or, in a name, UnicodeDecodeError (a ValueError).
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise Malformed(f"not valid Arrow: {error}") from error
+    if batches != own.batches:
+        raise Malformed(f"{own.batches} record batches, where Arrow reads {batches}")
     return rows
+
+
+def _require_same_schema(reader: Any, own: OwnReading) -> None:
+    """That the schema to be published is the one that pyarrow reads, the footer's metadata added."""
+    published, theirs = _schema(own.schema), reader.schema
+    if own.leading_schema and not _same(_schema(own.leading_schema), theirs):
+        raise Malformed("its footer has another schema than its head")
+    if own.is_file and reader.metadata:
+        theirs = theirs.with_metadata({**reader.metadata, **(theirs.metadata or {})})
+    if not _same(published, theirs):
+        raise Malformed("its schema is not the one that Arrow reads")
+
+
+def _schema(message: bytes | memoryview) -> pa.Schema:
+    # Not read_schema, which leaves big-endian ones as they are.
+    return pa.ipc.open_stream(pa.py_buffer(message)).schema
+
+
+def _same(one: pa.Schema, other: pa.Schema) -> bool:
+    return one.equals(other, check_metadata=True)
+
+
+def _batches(reader: Any, own: OwnReading) -> Iterator[Any]:
+    return map(reader.get_batch, range(own.batches)) if own.is_file else reader
 
 
 def _layouts(schema: pa.Schema) -> dict[int, Any]:

@@ -1,0 +1,109 @@
+"""From the content of a scan file to the value in Hazelcast: one complete, valid Arrow IPC stream.
+
+Dictionaries and record batches go through byte for byte, whatever they hold; only the schema gets more metadata.
+It must never let anything pass that is not complete and valid, and never trust a length or an offset in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bridge.arrow.flatbuffer import Malformed
+from bridge.arrow.format import MessageHeader
+from bridge.arrow.limits import Limits
+from bridge.arrow.messages import END_OF_STREAM, Message, Opened, framed, open_content, schema_message
+from bridge.arrow.schema import SchemaSource
+from bridge.arrow.verify import OwnReading, verify
+
+Buffer = bytes | bytearray | memoryview
+
+_REASON_LENGTH = 300
+
+
+class InvalidScan(Exception):
+    """The bytes are not a complete, valid Arrow IPC file or stream. `str(error)` is one line for the operator."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A complete, valid scan. It keeps the content it was read from."""
+
+    rows: int
+    _schema: SchemaSource = field(repr=False)
+    _messages: tuple[Buffer, ...] = field(repr=False)
+
+    def with_metadata(self, metadata: Mapping[str, str]) -> list[Buffer]:
+        """The scan as the pieces of one complete IPC stream whose schema has `metadata` as well.
+
+        A key that the schema's metadata already has is replaced. Custom metadata in a file's footer joins the
+        schema's. Messages framed as before Arrow 0.15 get today's frame.
+        """
+        return [*framed(self._schema.extended_message(metadata)), *self._messages, END_OF_STREAM]
+
+
+def parse(content: Buffer, max_decoded_bytes: int) -> Scan:
+    """Read a whole Arrow IPC file or stream, and see that it is valid: all of it is decoded once.
+
+    Whatever the content claims, memory stays within its size and `max_decoded_bytes`, a few times over.
+
+    Raises:
+        InvalidScan: the content is incomplete or malformed, has what pyarrow cannot read, or would expand to more
+            than `max_decoded_bytes`.
+    """
+    view = memoryview(content).cast("B")
+    try:
+        opened = open_content(view)
+        survey = opened.schema.survey()
+        messages, batches = _admitted(opened, Limits(len(view), max_decoded_bytes, survey))
+        own = OwnReading(
+            is_file=opened.is_file,
+            schema=b"".join(framed(opened.schema.extended_message({}))),
+            leading_schema=_surveyed(opened.leading) if opened.leading else None,
+            types=survey.types,
+            batches=batches,
+        )
+        scan = Scan(verify(view, own), opened.schema, messages)
+        if opened.is_file and not batches:  # then nobody has looked at its dictionaries
+            verify(b"".join(scan.with_metadata({})), own._replace(is_file=False))
+    except (Malformed, MemoryError) as error:
+        raise InvalidScan(_one_line(str(error) or "not enough memory")) from error
+    return scan
+
+
+def read_metadata(stream: Buffer) -> dict[str, str]:
+    """The schema's custom metadata of an IPC stream. Reads the schema message only.
+
+    Raises:
+        InvalidScan: it does not begin like an Arrow IPC stream.
+    """
+    try:
+        return SchemaSource.of_stream(schema_message(memoryview(stream).cast("B")).table).metadata()
+    except Malformed as error:
+        raise InvalidScan(_one_line(str(error))) from error
+
+
+def _admitted(opened: Opened, limits: Limits) -> tuple[tuple[Buffer, ...], int]:
+    """The messages as they go into a stream, and how many of them are record batches."""
+    parts: list[Buffer] = []
+    batches = 0
+    for message in opened.messages:
+        if message.kind == MessageHeader.DICTIONARY_BATCH:
+            limits.admit_dictionary(message.table, message.body)
+        else:
+            limits.admit_record_batch(message.table, message.body)
+            batches += 1
+        parts += [*framed(message.metadata), message.body] if message.legacy else [message.whole]
+    return tuple(parts), batches
+
+
+def _surveyed(leading: Message) -> memoryview:
+    """A file's first message, after a look at what it costs to read."""
+    SchemaSource.of_stream(leading.table).survey()
+    return leading.whole
+
+
+def _one_line(text: str) -> str:
+    """Safe to log: names in a scan may hold anything."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 1] + "…"
