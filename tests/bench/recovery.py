@@ -60,6 +60,7 @@ def under_systemd(
 ) -> list[float] | str:
     """`kills_ms` of the installed unit in a booted machine; why not, if there can be none."""
     from support import image
+    from support.install import installed
     from support.machine import Machine
     from support.service import CONFIG, SCANS, UNIT
 
@@ -67,17 +68,7 @@ def under_systemd(
         return problem
     place.chmod(0o755)  # the bridge reads it as its own user
     folder = Folder(place)
-    wheels = image.wheelhouse()
-    binds_ro = {image.REPOSITORY: "/src", wheels: "/wheels"}
-    with (
-        Machine(image.rootfs(), binds={place: SCANS}, binds_ro=binds_ro) as machine,
-        Sightings(member, "systemd") as sightings,
-    ):
-        machine.run(
-            *("make", "-C", "/src", "install", "PREFECT=no"),
-            env={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"},
-            timeout_s=INSTALL_S,
-        )
+    with Machine(installed(), binds={place: SCANS}) as machine, Sightings(member, "systemd") as sightings:
         machine.write(CONFIG, config(f"{SCANS}/root", member, "systemd"))
         machine.run("systemctl", "start", UNIT)
 

@@ -1,29 +1,67 @@
-"""What tests download is kept outside the checkout, where every checkout finds it; filled once, whole or not at all."""
+"""What takes long to make is kept outside the checkout, for every checkout; made once, whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
+
+_in_use: list[IO[str]] = []  # locks, held until this process ends
 
 
-def cached(name: str, fill: Callable[[Path], None]) -> Path:
+def cached(name: str, fill: Callable[[Path], None], *, keep: int = 0) -> Path:
     """The folder of this name in the cache. `fill` is given an empty folder if there is none yet.
+
+    With `keep`, a name is `KIND-VERSION`, and of a kind only so many stay, the last used and those in use now.
 
     Raises:
         whatever `fill` raises; then there is still none.
     """
+    target = _cache() / name
+    while True:
+        with _lock(target, fcntl.LOCK_EX):
+            if not target.is_dir():
+                partial = target.with_name(f"{name}.partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir()
+                fill(partial)
+                partial.rename(target)
+        lock = _lock(target, fcntl.LOCK_SH)
+        _in_use.append(lock)
+        if target.is_dir():  # else it was removed in between
+            break
+    os.utime(target)
+    if keep:
+        _remove_old(name.rpartition("-")[0], keep)
+    return target
+
+
+def _cache() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scan-bridge"
     cache.mkdir(parents=True, exist_ok=True)
-    target = cache / name
-    with (cache / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once fill it once
-        if not target.is_dir():
-            partial = cache / f"{name}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            fill(partial)
-            partial.rename(target)
-    return target
+    return cache
+
+
+def _lock(target: Path, how: int) -> IO[str]:
+    """Taken until it is closed."""
+    lock = target.with_name(f"{target.name}.lock").open("w")
+    fcntl.flock(lock, how)
+    return lock
+
+
+def _remove_old(kind: str, keep: int) -> None:
+    folders = {path: _last_used(path) for path in _cache().glob(f"{kind}-*") if path.is_dir()}
+    whole = sorted((path for path in folders if path.suffix != ".partial"), key=folders.__getitem__, reverse=True)
+    for old in set(folders) - set(whole[:keep]):
+        with contextlib.suppress(BlockingIOError), _lock(old.with_suffix(""), fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _last_used(folder: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):  # another test run was quicker
+        return folder.stat().st_mtime
+    return 0.0

@@ -6,16 +6,14 @@ Never touches the host: whatever is configured or built happens inside the new r
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from support import process
+from support.download_cache import cached
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
@@ -53,36 +51,16 @@ def missing_requirement() -> str | None:
     return None
 
 
-def cache_dir() -> Path:
-    """Where downloads and built roots are kept between runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scan-bridge"
-
-
 def rootfs() -> Path:
     """A Debian root with systemd, polkit and Python, and nothing of this project. Built if missing."""
-    target = cache_dir() / f"rootfs-{_short_hash(SUITE, *PACKAGES, HOSTS)}"
-    with _only_one(target):
-        if not target.is_dir():
-            partial = target.with_name(target.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            _debootstrap(partial)
-            partial.rename(target)
-    return target
+    return cached(f"rootfs-{short_hash(SUITE, *PACKAGES, HOSTS)}", _debootstrap, keep=2)
 
 
 def wheelhouse() -> Path:
     """A folder with a wheel of every dependency, made by the root's own Python. Filled if missing."""
     dependencies = _dependencies()
-    target = cache_dir() / f"wheels-{_short_hash(SUITE, *dependencies)}"
-    base = rootfs()
-    with _only_one(target):
-        if not target.is_dir():
-            partial = target.with_name(target.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            _build_wheels(base, partial, dependencies)
-            partial.rename(target)
-    return target
+    name = f"wheels-{short_hash(SUITE, *dependencies)}"
+    return cached(name, lambda folder: _build_wheels(rootfs(), folder, dependencies), keep=2)
 
 
 def _dependencies() -> list[str]:
@@ -96,7 +74,6 @@ def _dependencies() -> list[str]:
 
 
 def _debootstrap(target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     command = [
         "debootstrap",
         "--variant=minbase",
@@ -150,14 +127,5 @@ def _run_logged(command: list[str], log: Path) -> None:
     log.unlink()
 
 
-def _short_hash(*parts: str) -> str:
+def short_hash(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-@contextmanager
-def _only_one(target: Path) -> Iterator[None]:
-    """Two test runs at once build a thing once."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(target.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+from pathlib import Path
+
+from support import image
+from support.download_cache import cached
 from support.machine import Machine
 
 SOURCE = "/src"
@@ -9,6 +15,20 @@ WHEELS = "/wheels"
 # Nothing is downloaded: the wheels were made when the root was.
 PIP_ENV = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
 INSTALL_TIMEOUT_S = 300
+# What an installation is made from.
+SOURCES = (
+    "bridge",
+    "docs",
+    "healthcheck",
+    "requirements",
+    "scripts",
+    "systemd",
+    "LICENSE",
+    "Makefile",
+    "pyproject.toml",
+    "README.md",
+)
+KEPT_ROOTS = 4  # half a gigabyte each
 
 
 def make(machine: Machine, target: str, *, source: str = SOURCE, user: str | None = None, **variables: str) -> str:
@@ -28,3 +48,28 @@ def copy_source(machine: Machine, path: str) -> None:
     """A copy of the checkout that a test may change."""
     pack = f"tar -C {SOURCE} --exclude=./.git --exclude=./.venv -cf - ."
     machine.run("sh", "-c", f"mkdir -p {path} && {pack} | tar -xf - -C {path}")
+
+
+def installed() -> Path:
+    """The root of a machine on which `make install` was run with this checkout. Made if missing: a minute or two."""
+    base, wheels = image.rootfs(), image.wheelhouse()
+
+    def install(root: Path) -> None:
+        root.rmdir()
+        subprocess.run(["cp", "--archive", base, root], check=True)
+        with Machine(root, binds_ro={image.REPOSITORY: SOURCE, wheels: WHEELS}, lasting=True) as machine:
+            make(machine, "install")
+
+    return cached(f"installed-{image.short_hash(base.name, wheels.name, _sources())}", install, keep=KEPT_ROOTS)
+
+
+def _sources() -> str:
+    """What the sources are, with their modes."""
+    listed = []
+    for name in SOURCES:
+        top = image.REPOSITORY / name
+        for path in sorted([top, *top.rglob("*")]):
+            if path.is_file() and path.suffix != ".pyc":
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                listed.append(f"{path.relative_to(image.REPOSITORY)} {path.stat().st_mode:o} {digest}")
+    return "\n".join(listed)

@@ -1,7 +1,7 @@
 """A machine with a real systemd: boot it, run commands in it, take it down. Every wait has a deadline.
 
 It is a container that shares the host's network (a Hazelcast member on the host is at 127.0.0.1) and kernel.
-What is written in it is in memory and gone when it stops.
+What is written in it is in memory and gone when it stops, unless it is to last.
 """
 
 from __future__ import annotations
@@ -47,9 +47,17 @@ def until(condition: Callable[[], T], timeout_s: float, what: str | Callable[[],
 class Machine:
     """A booted container. Use as a context manager."""
 
-    def __init__(self, root: Path, binds: Mapping[Path, str] | None = None, binds_ro: Mapping[Path, str] | None = None):
-        """`root` stays untouched. `binds` and `binds_ro` map host paths to paths in the machine."""
+    def __init__(
+        self,
+        root: Path,
+        binds: Mapping[Path, str] | None = None,
+        binds_ro: Mapping[Path, str] | None = None,
+        *,
+        lasting: bool = False,
+    ):
+        """`root` stays untouched, unless `lasting`. `binds` and `binds_ro` map host paths to paths in the machine."""
         self._root = root
+        self._volatile = [] if lasting else ["--volatile=overlay"]
         self._binds = binds or {}
         self._binds_ro = binds_ro or {}
         self._name = f"machine-{os.getpid()}-{next(_numbers)}"
@@ -150,7 +158,7 @@ class Machine:
             "--quiet",
             "-D",
             str(self._root),
-            "--volatile=overlay",
+            *self._volatile,
             "--register=no",
             "--boot",
             f"--setenv={leftovers.RUN}={os.environ.get(leftovers.RUN, '')}",

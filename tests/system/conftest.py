@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hazelcast import HazelcastClient
 from support import image
 from support.hazelcast_member import Member
-from support.install import SOURCE, WHEELS, make
+from support.install import SOURCE, WHEELS, installed
 from support.machine import Machine
 from support.service import SCANS, Bridge
 from support.watch import Inbox, Watch
@@ -18,14 +19,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Machine]]:
-    """Boots a bare machine: the checkout is at /src, read-only; wheels at /wheels; a folder for scans."""
+def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Machine]]:
+    """Boots a machine from a root: the checkout is at /src, read-only; wheels at /wheels; a folder for scans."""
     if problem := image.missing_requirement():
         pytest.fail(problem, pytrace=False)
-    root, wheels = image.rootfs(), image.wheelhouse()
+    wheels = image.wheelhouse()
     booted: list[Machine] = []
 
-    def boot() -> Machine:
+    def boot(root: Path) -> Machine:
         scans = tmp_path_factory.mktemp("scans")
         scans.chmod(0o755)  # the bridge reads it as its own user
         machine = Machine(root, binds={scans: SCANS}, binds_ro={image.REPOSITORY: SOURCE, wheels: WHEELS})
@@ -38,17 +39,15 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Mach
 
 
 @pytest.fixture(scope="session")
-def machine(boot: Callable[[], Machine]) -> Machine:
-    """One machine for many tests, with the bridge (but not Prefect) installed as a user would."""
-    machine = boot()
-    make(machine, "install", PREFECT="no")
-    return machine
+def machine(boot: Callable[[Path], Machine]) -> Machine:
+    """One machine for many tests, with everything installed as a user would. Nothing is started."""
+    return boot(installed())
 
 
 @pytest.fixture
-def fresh(boot: Callable[[], Machine]) -> Iterator[Machine]:
+def fresh(boot: Callable[[Path], Machine]) -> Iterator[Machine]:
     """A bare machine for one test: nothing is installed."""
-    machine = boot()
+    machine = boot(image.rootfs())
     yield machine
     machine.stop()
 
@@ -71,14 +70,6 @@ def own_bridge(machine: Machine, own_member: Member) -> Iterator[Bridge]:
     bridge.clean()
 
 
-@pytest.fixture(scope="session")
-def watched_machine(boot: Callable[[], Machine]) -> Machine:
-    """A machine with everything installed. Prefect's units are not started."""
-    machine = boot()
-    make(machine, "install")
-    return machine
-
-
 @pytest.fixture
 def inbox() -> Iterator[Inbox]:
     inbox = Inbox()
@@ -87,10 +78,10 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture
-def watch(watched_machine: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watch]:
+def watch(machine: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watch]:
     """A bridge and its health check, configured, the bridge running."""
-    bridge = Bridge(watched_machine, own_member, f"faults{next(_numbers)}", own_member.client())
-    watch = Watch(watched_machine, bridge, inbox)
+    bridge = Bridge(machine, own_member, f"faults{next(_numbers)}", own_member.client())
+    watch = Watch(machine, bridge, inbox)
     watch.configure()
     bridge.start()
     yield watch

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hazelcast import HazelcastClient
+from support import image
 from support.hazelcast_member import Member
 from support.install import INSTALL_TIMEOUT_S, PIP_ENV, SOURCE, copy_source, make
 from support.machine import Machine, until
@@ -19,9 +21,9 @@ TOUCHED = ("/opt", "/etc", "/usr/local", "/usr/lib/systemd")
 
 
 @pytest.fixture(scope="module")
-def site(boot: Callable[[], Machine]) -> Machine:
+def site(boot: Callable[[Path], Machine]) -> Machine:
     """One machine for the tests that start from an installation, since each takes a while to make."""
-    return boot()
+    return boot(image.rootfs())
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ input()
 """
 
 
-def test_a_machine_goes_down_with_the_tests_even_if_these_are_killed(boot: Callable[[], Machine]) -> None:
+def test_a_machine_goes_down_with_the_tests_even_if_these_are_killed(boot: Callable[[Path], Machine]) -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", BOOT], cwd=Path(__file__).parents[1], text=True, **pipes) as tests:
         assert tests.stdout is not None

@@ -81,11 +81,11 @@ class Prefect:
 
 
 @pytest.fixture
-def prefect(watched_machine: Machine, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
+def prefect(machine: Machine, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
     """Prefect up, serving the check of `watch`, with a notification block for each group."""
     # A young process has no CPU figures yet, and is not called healthy for half a minute.
     watch.configure(health__rules__cpu__enabled="false")
-    prefect = Prefect(watched_machine)
+    prefect = Prefect(machine)
     try:
         prefect.start()
         with temporary_settings({PREFECT_API_URL: prefect.api_url}):
