@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import process
 from support.bridge_process import BridgeProcess, Target, day, eventually, land
 from support.browser import CHROMEDRIVER, CHROMIUM, CONTRASTS, Browser
 from support.hazelcast_member import Member, free_port
@@ -47,11 +47,7 @@ class DashboardProcess:
 
     def __init__(self, config_path: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/"
-        self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", COMMAND, "dashboard", "--config", str(config_path)],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._process = process.start([COMMAND, "dashboard", "--config", config_path], stdout=None)
         eventually(self._answers, "the dashboard answers")
 
     def _answers(self) -> bool:
@@ -69,12 +65,11 @@ class DashboardProcess:
     def end(self) -> int:
         """Ask it to end; its exit status."""
         self._process.terminate()
-        return self._process.wait(10)
+        return self._process.wait(30)
 
     def close(self) -> None:
         """Kill it, if it runs."""
-        self._process.kill()
-        self._process.wait()
+        process.kill(self._process)
 
 
 class World:
@@ -102,7 +97,7 @@ class World:
     def health(self, *arguments: str) -> None:
         """Run a `scan-bridge-health` command of the operator's."""
         command = [COMMAND, *arguments, "--config", str(self.bridge.config_path)]
-        subprocess.run(command, capture_output=True, timeout=60, check=False)
+        process.run(command)
 
     def close(self) -> None:
         """End all."""

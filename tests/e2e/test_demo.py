@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import process
 
 pytestmark = pytest.mark.hazelcast
 
@@ -35,12 +36,9 @@ class Demo:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
-        self.process = subprocess.Popen(
-            [sys.executable, DEMO, *arguments],
-            env={**os.environ, "TMPDIR": str(folder)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        environment = process.environment(TMPDIR=str(folder))
+        command = (sys.executable, DEMO, *arguments)
+        self.process = process.start(command, env=environment, stdout=subprocess.PIPE, stderr=None, text=True)
         self.output = ""
 
     def wait_for(self, text: str) -> None:

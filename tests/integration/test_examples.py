@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import hazelcast
 import pyarrow as pa
 import pytest
+from support import process
 from support.bridge_process import BridgeProcess, Target, day, eventually, land, scan
 from support.download_cache import cached
 from support.hazelcast_member import Member
@@ -45,13 +45,12 @@ class Publishing:
     def environment(self) -> dict[str, str]:
         """What tells an example where to look."""
         target = self.bridge.target
-        return {**os.environ, "HAZELCAST_MEMBER": target.address, "HAZELCAST_CLUSTER": target.cluster_name}
+        member = {"HAZELCAST_MEMBER": target.address, "HAZELCAST_CLUSTER": target.cluster_name}
+        return process.environment(downloads=True, **member)
 
     def run(self, *command: str, folder: Path, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run an example to its end."""
-        return subprocess.run(
-            command, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=timeout_s
-        )
+        return process.run(command, cwd=folder, env=self.environment, timeout_s=timeout_s)
 
 
 @pytest.fixture
@@ -118,8 +117,8 @@ def node_modules() -> Path:
         for file in files:
             shutil.copy(file, folder)
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=DOWNLOAD_S)
-        assert done.returncode == 0, done.stdout + done.stderr
+        environment = process.environment(downloads=True)
+        process.run(command, cwd=folder, env=environment, check=True, timeout_s=DOWNLOAD_S)
 
     version = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     return cached(f"node-example-{version}", install) / "node_modules"
@@ -133,12 +132,8 @@ def test_the_listening_example_tells_of_new_scans_and_of_staleness_even_while_ha
     first = publishing.publish("first", mtime_ns=now_ns - 120 * 10**9)
     output = tmp_path / "output"
     with output.open("w") as file:
-        process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", sys.executable, "-u", str(EXAMPLES / "python" / "on_new_scan.py")],
-            env=publishing.environment,
-            stdout=file,
-            stderr=file,
-        )
+        command = (sys.executable, "-u", EXAMPLES / "python" / "on_new_scan.py")
+        listening = process.start(command, env=publishing.environment, stdout=file)
 
     def expect(*starts: str) -> None:
         def lines() -> list[str]:
@@ -161,5 +156,4 @@ def test_the_listening_example_tells_of_new_scans_and_of_staleness_even_while_ha
         told.append(f"3 {publishing.publish('third')} 20")
         expect(*told)
     finally:
-        process.kill()
-        process.wait()
+        process.kill(listening)

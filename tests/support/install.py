@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from pathlib import Path
 
-from support import image
+from support import image, process
 from support.download_cache import cached
 from support.machine import Machine
 
@@ -15,6 +14,7 @@ WHEELS = "/wheels"
 # Nothing is downloaded: the wheels were made when the root was.
 PIP_ENV = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
 INSTALL_TIMEOUT_S = 300
+COPY_TIMEOUT_S = 120
 # What an installation is made from.
 SOURCES = (
     "bridge",
@@ -56,7 +56,7 @@ def installed() -> Path:
 
     def install(root: Path) -> None:
         root.rmdir()
-        subprocess.run(["cp", "--archive", base, root], check=True)
+        process.run(["cp", "--archive", base, root], check=True, timeout_s=COPY_TIMEOUT_S)
         with Machine(root, binds_ro={image.REPOSITORY: SOURCE, wheels: WHEELS}, lasting=True) as machine:
             make(machine, "install")
 

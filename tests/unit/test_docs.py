@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from support import process
 
 from healthcheck.config.rules import Rules
 
@@ -21,7 +21,7 @@ EXAMPLES = DOCS / "examples"
 
 def test_the_configuration_reference_is_up_to_date(tmp_path: Path) -> None:
     script = REPOSITORY / "scripts" / "config_reference.py"
-    subprocess.run([sys.executable, script, tmp_path / "configuration.md"], check=True)
+    process.run([sys.executable, script, tmp_path / "configuration.md"], check=True)
 
     up_to_date = (tmp_path / "configuration.md").read_text() == (DOCS / "configuration.md").read_text()
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support import process
 from support.hazelcast_member import Member, MemberError, cluster
 
 pytestmark = pytest.mark.hazelcast
@@ -23,14 +24,12 @@ def is_running(pid: int) -> bool:
 def test_a_member_dies_with_the_process_that_started_it_even_if_that_is_killed() -> None:
     code = "from support.hazelcast_member import Member; print(Member().start().pid, flush=True); input()"
     tests = Path(__file__).parents[2]
-    owner = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tests, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    owner = process.start([sys.executable, "-c", code], cwd=tests, text=True, **pipes)
     assert owner.stdout is not None
     pid = int(owner.stdout.readline())
     assert is_running(pid)
-    owner.kill()
-    owner.wait()
+    process.kill(owner)
     deadline = time.monotonic() + 10
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)

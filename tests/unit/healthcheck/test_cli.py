@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support import process
 from support.health_cases import MB, NOW, config, earlier, evaluate, judged, snapshot, status
 
 from healthcheck import cli
@@ -240,11 +240,10 @@ def test_check_needs_none_of_prefects_packages(config_file: Path) -> None:
         "from healthcheck.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", script, *arguments, "--config", str(config_file)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+        return process.run(command)
 
     checked = call("check", "--act")
     assert (checked.returncode, checked.stdout.split(" - ")[0]) == (2, "SCAN-BRIDGE CRITICAL")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support import process
 from support.hazelcast_member import Member
 from support.relay import Relay
 
@@ -34,7 +34,7 @@ def identity(folder: Path, name: str, of: str) -> Identity:
     kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1")
     whose = ("-subj", f"/CN={name}", "-addext", f"subjectAltName={of}")
     command = ("openssl", "req", *kind, *whose, "-keyout", made.key, "-out", made.certificate)
-    subprocess.run(command, check=True, capture_output=True)
+    process.run(command, check=True)
     return made
 
 

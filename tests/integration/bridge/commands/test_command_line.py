@@ -15,6 +15,7 @@ from pathlib import Path
 import hazelcast
 import pyarrow as pa
 import pytest
+from support import process
 from support.bridge_process import (
     COMMAND,
     BridgeProcess,
@@ -31,6 +32,7 @@ from support.hazelcast_member import Member, free_port
 
 pytestmark = pytest.mark.hazelcast
 FAILED, USAGE, UNAVAILABLE, CONFIG = 1, 2, 69, 78
+EXIT_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +59,12 @@ def one_line(text: str) -> str:
     return text
 
 
-def on_a_terminal(*arguments: str | Path, until: str) -> tuple[subprocess.Popen[bytes], str]:
+@contextlib.contextmanager
+def on_a_terminal(*arguments: str | Path, until: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run a command on a pseudo-terminal until it shows this text; the process and all it showed."""
     ours, theirs = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    )
+    environment = process.environment(TERM="xterm")
+    command = process.start([*COMMAND, *arguments], stdin=theirs, stdout=theirs, env=environment)
     os.close(theirs)
     os.set_blocking(ours, False)
     shown = bytearray()
@@ -75,10 +76,10 @@ def on_a_terminal(*arguments: str | Path, until: str) -> tuple[subprocess.Popen[
 
     try:
         eventually(lambda: until in text(), lambda: f"{until!r} on the terminal: {text()!r}")
-    except AssertionError:
-        process.kill()
-        raise
-    return process, text()
+        yield command, text()
+    finally:
+        process.kill(command)
+        os.close(ours)
 
 
 # ---- status
@@ -110,18 +111,16 @@ def test_status_as_json_is_the_entry_itself(running: BridgeProcess, client: haze
 
 
 def test_status_is_coloured_on_a_terminal(running: BridgeProcess) -> None:
-    process, shown = on_a_terminal("status", "--config", running.config_path, until="counters")
-
-    assert process.wait(10) == 0
+    with on_a_terminal("status", "--config", running.config_path, until="counters") as (command, shown):
+        assert command.wait(EXIT_S) == 0
     assert "\x1b[32malive" in shown
 
 
 def test_status_watch_goes_on_until_ctrl_c(running: BridgeProcess) -> None:
-    process, _ = on_a_terminal("status", "--watch", "--config", running.config_path, until="Ctrl-C ends")
+    with on_a_terminal("status", "--watch", "--config", running.config_path, until="Ctrl-C ends") as (command, _):
+        command.send_signal(signal.SIGINT)
 
-    process.send_signal(signal.SIGINT)
-
-    assert process.wait(10) == 0
+        assert command.wait(EXIT_S) == 0
 
 
 def test_status_of_a_dead_bridge_exits_1_and_says_so(bridge: BridgeProcess, client: hazelcast.HazelcastClient) -> None:
@@ -178,25 +177,23 @@ def test_latest_as_arrow_is_the_value_itself(
 
     value = client.get_map("command_line").blocking().get("latest_eigen_scan")
     assert (tmp_path / "scan.arrows").read_bytes() == bytes(value)
-    piped = subprocess.run(
-        [*COMMAND, "latest", "--format", "arrow", "--config", running.config_path], capture_output=True, timeout=30
-    )
-    assert piped.stdout == bytes(value)
+    command = (*COMMAND, "latest", "--format", "arrow", "--config", running.config_path)
+    piping = process.start(command, stdout=subprocess.PIPE)
+    assert piping.communicate(timeout=EXIT_S)[0] == bytes(value)
+    process.kill(piping)
 
 
 def test_latest_as_arrow_does_not_spoil_a_terminal(running: BridgeProcess) -> None:
-    process, shown = on_a_terminal(
-        "latest", "--format", "arrow", "--config", running.config_path, until="use -o FILE or a pipe"
-    )
-
-    assert process.wait(10) == FAILED
+    arguments = ("latest", "--format", "arrow", "--config", running.config_path)
+    with on_a_terminal(*arguments, until="use -o FILE or a pipe") as (command, shown):
+        assert command.wait(EXIT_S) == FAILED
     assert "ARROW" not in shown
 
 
 def test_latest_into_a_pipe_that_closes_early_is_no_error(running: BridgeProcess) -> None:
     command = f"{' '.join(COMMAND)} latest --format json --config {running.config_path} | true; exit ${{PIPESTATUS[0]}}"
 
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
+    done = process.run(["bash", "-c", command])
 
     assert (done.returncode, done.stderr) == (0, "")
 

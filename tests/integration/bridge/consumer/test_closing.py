@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from support import process
 from support.hazelcast_member import Member
 from support.scan_values import NewConsumer, Writer
 
@@ -111,7 +111,7 @@ def test_a_forked_process_is_told_to_make_its_own_and_the_first_one_goes_on(memb
     writer.publish("a")
     command = [sys.executable, "-c", FORKING, member.address, member.cluster_name, writer.map_name]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = process.run(command)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import hazelcast
 import pytest
+from support import process
 from support.bridge_process import BridgeProcess, Consumer, NewBridge, day, land
 
 pytestmark = pytest.mark.hazelcast
@@ -20,11 +20,11 @@ def mounted(as_root: None) -> Iterator[list[Path]]:
     points: list[Path] = []
     yield points
     for point in points:
-        subprocess.run(["umount", "--lazy", str(point)], stderr=subprocess.DEVNULL)
+        process.run(["umount", "--lazy", point])
 
 
 def mount(point: Path, mounted: list[Path]) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "scans", str(point)], check=True)
+    process.run(["mount", "-t", "tmpfs", "scans", point], check=True)
     mounted.append(point)
 
 
@@ -144,7 +144,7 @@ def test_a_root_mounted_unmounted_and_mounted_again_is_followed(
         consumer.expect(land(bridge.root, f"{day()}/{number}_b.arrow"))
         bridge.wait_status(client, lambda status: status["source"]["state"] == "ok", "mounted")
 
-        subprocess.run(["umount", str(bridge.root)], check=True)  # fails if the bridge keeps it busy
+        process.run(["umount", bridge.root], check=True)  # fails if the bridge keeps it busy
         bridge.wait_status(client, lambda status: status["source"]["state"] == "empty", "unmounted")
 
 

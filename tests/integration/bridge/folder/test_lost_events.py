@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import hazelcast
 import pytest
+from support import process
 from support.bridge_process import BridgeProcess, Consumer, NewBridge, day, eventually, land, scan
 
 from bridge.folder.inotify import file_system_without_events
@@ -35,9 +35,11 @@ def fuse(as_root: None, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     below.mkdir()
     # Attributes as on a network file system with `actimeo=0`; cached ones would only make the tests slower.
     options = "attr_timeout=0,entry_timeout=0,negative_timeout=0"
-    subprocess.run(["bindfs", "-o", options, str(below), str(point)], check=True)
+    serving = process.start(["bindfs", "-f", "-o", options, below, point])
+    eventually(lambda: os.path.ismount(point), "bindfs serves")
     yield point, below
-    subprocess.run(["umount", "--lazy", str(point)], check=True)
+    process.run(["umount", "--lazy", point], check=True)
+    process.kill(serving)
 
 
 @pytest.mark.root

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Scheduled
+from support import process
 from support.prefect_server import PrefectServer, client_environment, eventually
 from support.relay import Relay
 
@@ -48,18 +47,15 @@ class Serve:
             f'[health]\nscope = "remote"\nstate_dir = "{folder}/state"\nspare_state_dir = "{folder}/spare"\n'
         )
         self._log = (folder / "serve.log").open("wb")
-        self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *COMMAND, "serve", "--config", str(config)],
+        self.process = process.start(
+            [*COMMAND, "serve", "--config", config],
             env={
                 **client_environment(api_url, folder / "home"),
                 "NOTIFY_SOCKET": "@" + self._notify.getsockname()[1:].decode(),
                 "PREFECT_RUNNER_POLL_FREQUENCY": "1",
                 "PREFECT_CLIENT_MAX_RETRIES": "0",
             },
-            stdin=subprocess.DEVNULL,
             stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
         )
 
     def log(self) -> str:
@@ -83,9 +79,7 @@ class Serve:
 
     def close(self) -> None:
         """Kill it and all it started."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        process.kill(self.process)
         self._log.close()
 
     def _status(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from support import arrow_craft as craft
+from support import process
 from support.arrow_craft import (
     DECIMAL,
     FLOAT,
@@ -262,9 +262,7 @@ def test_no_trap_is_accepted_or_takes_memory(tmp_path: Path) -> None:
     (tmp_path / "harmless").write_bytes(written([scan()], "file", compression="zstd"))
     for name, (_, make) in TRAPS.items():
         (tmp_path / name).write_bytes(make())
-    run = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path), str(LIMIT)], capture_output=True, text=True, timeout=120
-    )
+    run = process.run([sys.executable, "-c", CHILD, tmp_path, str(LIMIT)], timeout_s=120)
     results = {name: rest for name, *rest in map(json.loads, run.stdout.splitlines())}
     assert run.returncode == 0, f"died after {list(results)[-1:]}: {run.stderr}"
     assert results.pop("harmless")[1] == "accepted: 12 rows"

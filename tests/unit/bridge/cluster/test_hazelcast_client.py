@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from hazelcast.serialization import SerializationServiceV1
 from hazelcast.serialization.data import Data
 from hypothesis import given
 from hypothesis import strategies as st
+from support import process
 
 from bridge.cluster.hazelcast_client import PRIVATE_NAMES, Foreign, read_key, read_value, require
 
@@ -58,7 +58,7 @@ def test_a_client_that_renamed_a_method_cannot_be_imported(renamed: str) -> None
         f"from hazelcast.internal.{module} import {owner}\ndel {owner}.{name}\nimport bridge.cluster.hazelcast_client"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = process.run([sys.executable, "-c", code])
 
     assert done.returncode == 1
     last_line = done.stderr.splitlines()[-1]

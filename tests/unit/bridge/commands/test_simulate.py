@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from support import process
 
 from bridge.commands import simulate
 from bridge.commands.synthetic import Scan, eigen, factor_correlation, scans, ticks
@@ -44,12 +45,7 @@ def read(data: bytes) -> pa.Table:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", RUN, *map(str, arguments), "--assets", "8"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return process.run([sys.executable, "-c", RUN, *arguments, "--assets", "8"])
 
 
 def files(root: Path) -> list[str]:
@@ -192,14 +188,16 @@ def test_duration_ends_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_good_order(tmp_path: Path, by: signal.Signals) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, tmp_path, "--assets", "8"], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert "writing scans" in process.stdout.readline()
-    process.send_signal(by)
-    output, _ = process.communicate(timeout=10)
-    assert process.returncode == 0
+    command = (sys.executable, "-c", RUN, tmp_path, "--assets", "8")
+    simulating = process.start(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert simulating.stdout is not None
+        assert "writing scans" in simulating.stdout.readline()
+        simulating.send_signal(by)
+        output, _ = simulating.communicate(timeout=60)
+    finally:
+        process.kill(simulating)
+    assert simulating.returncode == 0
     assert output.startswith("wrote ")
 
 
@@ -214,7 +212,7 @@ def test_a_root_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.root
 def test_a_full_disk_is_one_line_and_leaves_no_temporary_file(tmp_path: Path) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=True)
+    process.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=True)
     try:
         done = run(tmp_path, "--burst", "100", "--count", "100")
         assert done.returncode == 1
@@ -222,7 +220,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_temporary_file(tmp_path: Path) ->
         assert done.stderr.count("\n") == 1
         assert all(file.endswith(".arrow") and "/." not in file for file in files(tmp_path))
     finally:
-        subprocess.run(["umount", tmp_path], check=True)
+        process.run(["umount", tmp_path], check=True)
 
 
 @pytest.mark.parametrize(

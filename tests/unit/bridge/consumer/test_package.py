@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 from typing import Any
 
 import pytest
+from support import process
 
 import bridge.consumer
 from bridge.consumer import Settings
@@ -24,7 +24,7 @@ print(*set(sys.modules) - before)
 
 
 def test_importing_brings_nothing_but_hazelcast_and_pyarrow_and_changes_neither() -> None:
-    done = subprocess.run([sys.executable, "-c", IMPORTING], capture_output=True, text=True)
+    done = process.run([sys.executable, "-c", IMPORTING])
 
     assert done.returncode == 0, done.stderr
     assert {name.partition(".")[0] for name in done.stdout.split()} - sys.stdlib_module_names == {"bridge"}

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shutil
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from support import process
 
 from bridge.folder import inotify as module
 from bridge.folder.inotify import CREATED_DELAY_S, NO_EVENTS, Hints, Watcher, file_system_without_events
@@ -329,10 +329,10 @@ def test_an_overflow_of_the_kernels_queue_is_told(watched: Watched) -> None:
 def in_user_namespace(script: str, *arguments: str | Path) -> str:
     """Run a script as root of its own namespace: it may mount, and set limits that hold for itself only."""
     command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", textwrap.dedent(script)]
-    process = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60)
-    if process.returncode != 0:
-        pytest.fail(f"needs user namespaces, or root: {process.stderr.splitlines()[-1]}", pytrace=False)
-    return process.stdout
+    ended = process.run([*command, *arguments])
+    if ended.returncode != 0:
+        pytest.fail(f"needs user namespaces, or root: {ended.stderr.splitlines()[-1]}", pytrace=False)
+    return ended.stdout
 
 
 LIMITED = """
@@ -377,7 +377,7 @@ def test_the_kernels_limit_of_watches_is_an_os_error() -> None:
 
 def magic(path: str) -> int:
     """f_type as coreutils reads it."""
-    return int(subprocess.check_output(["stat", "--file-system", "--format=%t", path], text=True), 16)
+    return int(process.run(["stat", "--file-system", "--format=%t", path], check=True).stdout, 16)
 
 
 @pytest.mark.parametrize("path", ["/", "/proc", "/sys", "/dev"])

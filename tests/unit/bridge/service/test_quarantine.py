@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from support import process
 
 from bridge.model.order import ScanFile
 from bridge.service.quarantine import MOST_SET_ASIDE, RECORD_BYTES, Quarantine
@@ -37,8 +37,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def die(state: Path, file: ScanFile) -> None:
-    process = subprocess.run([sys.executable, "-c", DIE, state, json.dumps(file)], timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    assert process.run([sys.executable, "-c", DIE, state, json.dumps(file)]).returncode == -signal.SIGKILL
 
 
 def leave_in_hand(state: Path, file: ScanFile) -> None:

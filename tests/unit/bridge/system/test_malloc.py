@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+
+from support import process
 
 # A page that is used for the first time is a page fault.
 PROGRAM = """
@@ -27,7 +28,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def page_faults(mode: str) -> int:
     command = [sys.executable, "-c", PROGRAM, mode]
-    return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    return int(process.run(command, check=True).stdout)
 
 
 def test_what_a_scan_of_a_megabyte_took_is_there_for_the_next_one() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import process
 from support.health_cases import NOW, config, earlier
 
 from healthcheck.alert import alerts
@@ -40,14 +40,14 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte without room for anything."""
     place = tmp_path / "full"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
+    process.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
     try:
         with pytest.raises(OSError), (place / "filler").open("wb") as filler:
             while True:
                 filler.write(bytes(4096))
         yield place
     finally:
-        subprocess.run(["umount", place], check=True)
+        process.run(["umount", place], check=True)
 
 
 def some_state() -> State:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support import process
 from support.health_cases import config
 
 from healthcheck.model.observation import CpuReading, DiskView, Known, Unknown
@@ -205,11 +205,10 @@ def test_a_program_that_floods_us_is_ended() -> None:
 
 
 def test_a_process_that_cannot_be_ended_is_known_as_long_as_it_is_there() -> None:
-    child = subprocess.Popen(["sleep", "60"])
+    child = process.start(["sleep", "60"])
     child.send_signal(signal.SIGSTOP)
     assert commands.is_running(child.pid)
-    child.kill()
-    child.wait()
+    process.kill(child)
     assert not commands.is_running(child.pid)
 
 
@@ -256,14 +255,13 @@ def test_a_source_that_only_the_check_may_not_read_is_unknown(tmp_path: Path) ->
 
 
 def test_while_an_earlier_look_still_hangs_no_other_is_started() -> None:
-    child = subprocess.Popen(["sleep", "60"])
+    child = process.start(["sleep", "60"])
     try:
         with pytest.raises(CommandTimeout, match="still hangs") as error:
             probes._look_at_disk(config(), 5, child.pid)
         assert error.value.pid == child.pid
     finally:
-        child.kill()
-        child.wait()
+        process.kill(child)
 
 
 # --- Side by side --------------------------------------------------------------------------------------------------
@@ -297,8 +295,7 @@ def test_a_probe_that_hangs_does_not_keep_the_process_from_ending() -> None:
         "from healthcheck.observe import probes\n"
         "probes.side_by_side({'hangs': lambda: threading.Event().wait()}, 0.1)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    subprocess.run([sys.executable, "-c", script], timeout=60, check=True, env=environment)
+    process.run([sys.executable, "-c", script], check=True)
 
 
 def test_on_a_host_that_does_not_know_the_unit_only_the_cluster_is_looked_at(tmp_path: Path) -> None:
