@@ -23,6 +23,10 @@ def cached(name: str, fill: Callable[[Path], None], *, keep: int = 0) -> Path:
     """
     target = _cache() / name
     while True:
+        lock = _lock(target, fcntl.LOCK_SH)
+        if target.is_dir():
+            break
+        lock.close()
         with _lock(target, fcntl.LOCK_EX):
             if not target.is_dir():
                 partial = target.with_name(f"{name}.partial")
@@ -30,10 +34,7 @@ def cached(name: str, fill: Callable[[Path], None], *, keep: int = 0) -> Path:
                 partial.mkdir()
                 fill(partial)
                 partial.rename(target)
-        lock = _lock(target, fcntl.LOCK_SH)
-        _in_use.append(lock)
-        if target.is_dir():  # else it was removed in between
-            break
+    _in_use.append(lock)
     os.utime(target)
     if keep:
         _remove_old(name.rpartition("-")[0], keep)

@@ -60,7 +60,7 @@ def wheelhouse() -> Path:
     """A folder with a wheel of every dependency, made by the root's own Python. Filled if missing."""
     dependencies = _dependencies()
     name = f"wheels-{short_hash(SUITE, *dependencies)}"
-    return cached(name, lambda folder: _build_wheels(rootfs(), folder, dependencies), keep=2)
+    return cached(name, lambda folder: _build_wheels(rootfs(), folder, dependencies), keep=4)
 
 
 def _dependencies() -> list[str]:
