@@ -83,7 +83,8 @@ class Source(Section):
     )
     max_future_s: Seconds = Field(
         5.0,
-        description="A modification time this many seconds ahead of the clock is reported and cannot block.",
+        description="A modification time more than this ahead of the clock (or before 1970) is reported and cannot "
+        "block.",
     )
     max_scan_bytes: Bytes = Field(64 * 1024**2, description="A larger file is bad.")
     max_decoded_bytes: Bytes = Field(

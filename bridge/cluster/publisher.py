@@ -109,7 +109,7 @@ class Publisher:
     def _next_provenance(self, file: ScanFile) -> Provenance:
         return Provenance(
             source=file.path,
-            mtime_ns=file.mtime_ns,
+            mtime_ns=file.key.mtime_ns,
             size=file.size,
             sequence=self._provenance.sequence + 1 if self._provenance else 1,
             published_ns=time.time_ns(),

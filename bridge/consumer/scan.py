@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from bridge.consumer.clock import steady_s
-from bridge.model.order import OrderKey, is_future
+from bridge.model.order import OrderKey, is_misdated
 from bridge.model.provenance import Provenance
 
 # Clocks may differ by so much: a date further ahead is wrong, and says nothing. The bridge's own default.
@@ -47,10 +47,10 @@ class Scan:
 def age_s(provenance: Provenance, now_ns: int) -> float:
     """How old a scan is by the wall clock, at least 0.
 
-    The date of a scan that lies in the future is wrong; then the time of publishing is the best that is known.
+    An impossible date (before 1970, in the future) says nothing; then the time of publishing is the best that is known.
     """
     written_ns = provenance.mtime_ns
-    if is_future(written_ns, now_ns, MAX_FUTURE_S):
+    if is_misdated(written_ns, now_ns, MAX_FUTURE_S):
         written_ns = provenance.published_ns
     return max(0.0, (now_ns - written_ns) / 1e9)
 
@@ -58,14 +58,14 @@ def age_s(provenance: Provenance, now_ns: int) -> float:
 def replaces(new: Provenance, held: Provenance | None, now_ns: int) -> bool:
     """Whether `new` is newer than `held`; the same rule by which the bridge writes, seen from the other end.
 
-    Events and answers can overtake each other, so what comes later may be older. A date in the future counts for
+    Events and answers can overtake each other, so what comes later may be older. An impossible date counts for
     nothing: between a scan with such a date and one without, the one that was published later is the newer one.
     """
     if held is None:
         return True
     if new.held.key == held.held.key:
         return False
-    if is_future(new.mtime_ns, now_ns, MAX_FUTURE_S) != is_future(held.mtime_ns, now_ns, MAX_FUTURE_S):
+    if is_misdated(new.mtime_ns, now_ns, MAX_FUTURE_S) != is_misdated(held.mtime_ns, now_ns, MAX_FUTURE_S):
         return new.sequence > held.sequence or new.published_ns > held.published_ns
     return new.held.key > held.held.key
 

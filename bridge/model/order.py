@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+# What consumers read a time into: 64 bits with a sign. File systems know later ones (tmpfs: the year 3000 and on).
+LATEST_NS = 2**63 - 1
+
 
 class OrderKey(NamedTuple):
     """A scan's place in the order. Compares as a tuple: by time, then by path."""
@@ -23,8 +26,8 @@ class ScanFile(NamedTuple):
 
     @property
     def key(self) -> OrderKey:
-        """This scan's place in the order."""
-        return OrderKey(self.mtime_ns, self.path)
+        """This scan's place in the order; times that 64 bits do not hold are cut to what they do."""
+        return OrderKey(max(-LATEST_NS, min(self.mtime_ns, LATEST_NS)), self.path)
 
 
 def printable(path: str) -> str:
@@ -40,25 +43,33 @@ class Held:
     published_ns: int
 
 
-def is_future(mtime_ns: int, now_ns: int, max_future_s: float) -> bool:
-    """Whether a modification time lies further ahead of the clock than clocks may differ."""
-    return mtime_ns > now_ns + int(max_future_s * 1e9)
+def is_misdated(mtime_ns: int, now_ns: int, max_future_s: float) -> bool:
+    """Whether no clock can have given this time: it lies before 1970, or further ahead than clocks may differ."""
+    return mtime_ns < 0 or _is_ahead(mtime_ns, now_ns, max_future_s)
+
+
+def how_misdated(mtime_ns: int, now_ns: int) -> str:
+    """What is wrong with such a time, for a log line."""
+    return "before 1970" if mtime_ns < 0 else f"{(mtime_ns - now_ns) / 1e9:.0f} s in the future"
+
+
+def _is_ahead(time_ns: int, now_ns: int, max_future_s: float) -> bool:
+    return time_ns > now_ns + int(max_future_s * 1e9)
 
 
 def supersedes(scan: ScanFile, held: Held | None, now_ns: int, max_future_s: float) -> bool:
     """Whether `scan` may replace `held`: if it is newer by (mtime, path).
 
-    A date in the future must not wedge the bridge, so it counts for nothing:
-    between one dated in the future and one with a possible date, the scan wins only if it landed after the held one
+    An impossible date must not wedge the bridge, so it counts for nothing:
+    between one with an impossible date and one with a possible date, the scan wins only if it landed after the held one
     was published, by the file system's own clock. Otherwise a misdated file would come back at every restart, and an
     old scan after a misdated one. If even the time of publishing lies in the future, a clock stepped back, and what
     is held gives way.
     """
     if held is None:
         return True
-    scan_is_future = is_future(scan.mtime_ns, now_ns, max_future_s)
-    held_is_future = is_future(held.key.mtime_ns, now_ns, max_future_s)
-    if scan_is_future != held_is_future:
-        clock_stepped_back = held_is_future and is_future(held.published_ns, now_ns, max_future_s)
+    held_is_misdated = is_misdated(held.key.mtime_ns, now_ns, max_future_s)
+    if is_misdated(scan.mtime_ns, now_ns, max_future_s) != held_is_misdated:
+        clock_stepped_back = held_is_misdated and _is_ahead(held.published_ns, now_ns, max_future_s)
         return clock_stepped_back or scan.ctime_ns > held.published_ns
     return scan.key > held.key

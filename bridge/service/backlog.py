@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from bridge.model.order import Held, ScanFile, is_future, supersedes
+from bridge.model.order import Held, ScanFile, is_misdated, supersedes
 
 # Far more than one folder sees between two publishes; beyond it, the older half is given up as overtaken (half, so
 # that a burst costs one sorting per so many scans, not per scan).
@@ -63,7 +63,7 @@ class Backlog:
         """Take a file in, or note that it changed. Returns how many older ones were given up for want of room."""
         if self._settled.get(file.path) == file:
             return 0
-        if not is_future(file.mtime_ns, now_ns, self._max_future_s) and (
+        if not is_misdated(file.mtime_ns, now_ns, self._max_future_s) and (
             self.newest is None or file.key > self.newest.key
         ):
             self.newest = file
@@ -80,7 +80,7 @@ class Backlog:
         return self._give_up(now_ns)
 
     def next(self, now_s: float, now_ns: int) -> Waiting | None:
-        """The newest scan whose time has come; scans dated in the future come last."""
+        """The newest scan whose time has come; scans with an impossible date come last."""
         due = [waiting for waiting in self._waiting.values() if waiting.due_s <= now_s]
         return max(due, key=lambda waiting: self._rank(waiting, now_ns), default=None)
 
@@ -132,4 +132,4 @@ class Backlog:
 
     def _rank(self, waiting: Waiting, now_ns: int) -> tuple[bool, ScanFile]:
         """The higher, the sooner its turn."""
-        return not is_future(waiting.file.mtime_ns, now_ns, self._max_future_s), waiting.file
+        return not is_misdated(waiting.file.mtime_ns, now_ns, self._max_future_s), waiting.file

@@ -16,7 +16,7 @@ from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig
 from bridge.folder import reader
 from bridge.folder.listing import Listing, stat_scan
-from bridge.model.order import Held, OrderKey, ScanFile, is_future, printable, supersedes
+from bridge.model.order import Held, OrderKey, ScanFile, how_misdated, is_misdated, printable, supersedes
 from bridge.service.backlog import Backlog, Waiting
 from bridge.service.metrics import Metrics
 from bridge.service.quarantine import Quarantine
@@ -116,7 +116,7 @@ class Pipeline:
     def newer_than(self) -> OrderKey | None:
         """Listings need not report files at or below this."""
         held = self._publisher.held if self._publisher.known else None
-        if held is None or is_future(held.key.mtime_ns, time.time_ns(), self._config.max_future_s):
+        if held is None or is_misdated(held.key.mtime_ns, time.time_ns(), self._config.max_future_s):
             return None
         return held.key
 
@@ -153,11 +153,10 @@ class Pipeline:
         if arrived is not None:
             self._done(arrived)
         held = self._publisher.held
-        if held is not None and is_future(held.key.mtime_ns, time.time_ns(), self._config.max_future_s):
-            ahead_s = (held.key.mtime_ns - time.time_ns()) / 1e9
+        if held is not None and is_misdated(held.key.mtime_ns, time.time_ns(), self._config.max_future_s):
             log.warning(
-                "the map holds %s, dated %.0f s in the future; check the clocks (any scan with a possible date will "
-                "replace it)", held.key.path, ahead_s,
+                "the map holds %s, dated %s; check the clocks (any scan with a possible date will replace it)",
+                held.key.path, how_misdated(held.key.mtime_ns, time.time_ns()),
             )  # fmt: skip
         elif held is not None:
             self._high_water = max(self._high_water or held.key, held.key)
@@ -228,15 +227,15 @@ class Pipeline:
         now_ns = time.time_ns()
         for overtaken in self._backlog.drop_overtaken(published.provenance.held, now_ns):
             self._skipped(overtaken)
-        if is_future(file.mtime_ns, now_ns, self._config.max_future_s):
-            self._dated_ahead(file)
+        if is_misdated(file.mtime_ns, now_ns, self._config.max_future_s):
+            self._misdated(file)
         else:
             self._high_water = max(self._high_water or file.key, file.key)
         self.published.set()
 
     def _overtaken(self, file: ScanFile) -> None:
-        if is_future(file.mtime_ns, time.time_ns(), self._config.max_future_s):
-            self._dated_ahead(file)
+        if is_misdated(file.mtime_ns, time.time_ns(), self._config.max_future_s):
+            self._misdated(file)
         else:
             self._skipped(file)
         self._backlog.drop(file)
@@ -253,11 +252,10 @@ class Pipeline:
         self._metrics.skipped += 1
         log.debug("skipped %s: overtaken by a newer scan", printable(file.path), extra=_fields(file))
 
-    def _dated_ahead(self, file: ScanFile) -> None:
-        ahead_s = (file.mtime_ns - time.time_ns()) / 1e9
+    def _misdated(self, file: ScanFile) -> None:
         log.warning(
-            "%s is dated %.0f s in the future; check the clocks of the producer and of this host (it does not hold up "
-            "scans with a possible date)", printable(file.path), ahead_s, extra=_fields(file),
+            "%s is dated %s; check the clocks of the producer and of this host (it does not hold up scans with a "
+            "possible date)", printable(file.path), how_misdated(file.mtime_ns, time.time_ns()), extra=_fields(file),
         )  # fmt: skip
         self._backlog.settle(file)
 

@@ -66,10 +66,10 @@ class Overview:
 
 
 def scan_age_s(entry: Answer[Provenance | None], now: datetime) -> float | None:
-    """Age of the scan in the map by this host's clock; None without one. A date in the future counts as now."""
+    """Age of the scan in the map by this host's clock; None without one. Impossible dates: since its publishing."""
     if not isinstance(entry, Known) or entry.value is None:
         return None
-    return max(0.0, now.timestamp() - min(entry.value.mtime_ns, entry.value.published_ns) / 1e9)
+    return max(0.0, now.timestamp() - entry.value.written_ns / 1e9)
 
 
 def next_verdict(before: Verdict | None, report: Heard[Report], state: Heard[State]) -> Verdict | None:

@@ -85,7 +85,7 @@ def entry_age_s(snapshot: Snapshot, previous: PreviousCheck | None, tolerance_s:
     if entry is None:
         return None
     now_ns = int(snapshot.at.timestamp() * 1e9)
-    age = (now_ns - min(entry.mtime_ns, entry.published_ns)) / 1e9
+    age = (now_ns - entry.written_ns) / 1e9
     step = clock_step_s(previous, snapshot.clock)
     if elapsed is not None and step is not None and abs(step) > tolerance_s:
         after_the_step = 0 <= age <= elapsed

@@ -181,6 +181,25 @@ def test_a_scan_dated_in_the_future_is_reported_and_holds_nothing_up(
     assert consumer.sources == [f"{day()}/{name}.arrow" for name in ("a", "future", "b", "c", "d")]
 
 
+def test_a_scan_dated_before_1970_is_reported_published_once_and_holds_nothing_up(
+    bridge: BridgeProcess, client: hazelcast.HazelcastClient, consumer: Consumer
+) -> None:
+    consumer.expect(land(bridge.root, f"{day()}/a.arrow"))
+    old = consumer.expect(land(bridge.root, f"{day()}/old.arrow", mtime_ns=-5 * SECOND_NS))
+    assert old.metadata["scan_bridge.mtime_ns"] == str(-5 * SECOND_NS)
+    bridge.wait_log("old.arrow is dated before 1970")
+    for _ in range(2):
+        assert bridge.terminate() == 0
+        bridge.start()
+        bridge.wait_log("the map holds")
+        bridge.wait_status(client, lambda status: status["published"] is None, "it publishes nothing anew")
+
+    last = consumer.expect(land(bridge.root, f"{day()}/b.arrow"))
+
+    assert consumer.sources == [f"{day()}/{name}.arrow" for name in ("a", "old", "b")]
+    assert last.sequence == 3
+
+
 def test_a_map_that_holds_a_scan_dated_in_the_future_gives_way_to_one_with_a_possible_date(
     new_bridge: NewBridge, consumer: Consumer, now_ns: int
 ) -> None:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.model.order import Held, OrderKey, ScanFile, is_future, printable, supersedes
+from bridge.model.order import (
+    LATEST_NS,
+    Held,
+    OrderKey,
+    ScanFile,
+    how_misdated,
+    is_misdated,
+    printable,
+    supersedes,
+)
 
 S = 1_000_000_000
 NOW = 1_774_339_200 * S  # 2026-03-24T08:00:00Z
@@ -18,7 +27,8 @@ HORIZON = NOW + 5 * S  # the last moment that is not yet the future
 paths = st.sampled_from(["2026-03-23/z.arrow", "2026-03-24/a.arrow", "2026-03-24/b.arrow"])
 # A narrow range, so that equal times are common.
 possible_ns = st.integers(NOW - 3, NOW + 3) | st.integers(0, HORIZON)
-future_ns = st.integers(HORIZON + 1, HORIZON + 3) | st.integers(HORIZON + 1, 2**63 - 1)
+future_ns = st.integers(HORIZON + 1, HORIZON + 3) | st.integers(HORIZON + 1, 2**70)
+impossible_ns = future_ns | st.integers(-3, -1) | st.integers(-(2**70), -1)
 moments_ns = st.integers(NOW - 3, NOW + 3) | st.integers(0, NOW + 10 * S)
 
 
@@ -77,6 +87,14 @@ HOUR = 3600 * S
         pytest.param(
             scan(NOW + HOUR, landed_ns=NOW), held(scan(NOW), NOW), False, id="misdated, landed before the publish"
         ),
+        pytest.param(scan(NOW, landed_ns=NOW + 1), held(scan(-1)), True, id="possible replaces one from before 1970"),
+        pytest.param(scan(NOW, landed_ns=NOW), held(scan(-1)), False, id="possible, but landed before that one"),
+        pytest.param(scan(-1, landed_ns=NOW), held(scan(NOW), NOW), False, id="before 1970, landed before it"),
+        pytest.param(scan(-1, landed_ns=NOW + 1), held(scan(NOW), NOW), True, id="before 1970, landed after it"),
+        pytest.param(scan(0), held(scan(1)), False, id="1970 itself is possible"),
+        pytest.param(scan(-1), held(scan(-2)), True, id="both from before 1970: newer"),
+        pytest.param(scan(-1), held(scan(-1)), False, id="itself, from before 1970"),
+        pytest.param(scan(2**70), held(scan(2**70)), False, id="itself, later than 64 bits hold"),
         pytest.param(scan(NOW + HOUR + 1), held(scan(NOW + HOUR)), True, id="both misdated: newer"),
         pytest.param(scan(NOW + HOUR), held(scan(NOW + HOUR + 1)), False, id="both misdated: older"),
     ],
@@ -90,10 +108,22 @@ def test_the_key_is_the_time_then_the_path() -> None:
     assert OrderKey(1, "b") < OrderKey(2, "a") < OrderKey(2, "b")
 
 
-def test_the_future_begins_after_max_future_s() -> None:
-    assert not is_future(HORIZON, NOW, MAX_FUTURE_S)
-    assert is_future(HORIZON + 1, NOW, MAX_FUTURE_S)
-    assert is_future(NOW + 1, NOW, 0)
+@pytest.mark.parametrize("time_ns", [LATEST_NS, LATEST_NS + 1, 2**70, -LATEST_NS, -LATEST_NS - 1, -(2**70)])
+def test_the_key_holds_what_64_bits_hold(time_ns: int) -> None:
+    assert scan(time_ns, "b").key == OrderKey(LATEST_NS if time_ns > 0 else -LATEST_NS, "b")
+
+
+def test_dates_are_impossible_after_max_future_s_and_before_1970() -> None:
+    assert not is_misdated(HORIZON, NOW, MAX_FUTURE_S)
+    assert is_misdated(HORIZON + 1, NOW, MAX_FUTURE_S)
+    assert is_misdated(NOW + 1, NOW, 0)
+    assert not is_misdated(0, NOW, MAX_FUTURE_S)
+    assert is_misdated(-1, NOW, MAX_FUTURE_S)
+
+
+def test_it_is_told_how_a_date_is_impossible() -> None:
+    assert how_misdated(NOW + HOUR, NOW) == "3600 s in the future"
+    assert how_misdated(-1, NOW) == "before 1970"
 
 
 @given(files(possible_ns), files(possible_ns))
@@ -110,22 +140,22 @@ def test_possible_dates_are_in_one_total_order(a: ScanFile, b: ScanFile, c: Scan
     assert not replaces(a, held(a))
 
 
-@given(files(possible_ns | future_ns), files(possible_ns | future_ns), moments_ns)
+@given(files(possible_ns | impossible_ns), files(possible_ns | impossible_ns), moments_ns)
 def test_two_bridges_cannot_replace_each_others_scan_for_ever(a: ScanFile, b: ScanFile, published_ns: int) -> None:
     """Once published later than both landed, at most one of two scans replaces the other."""
     published_ns = max(published_ns, a.ctime_ns, b.ctime_ns)
     assert not (replaces(a, held(b, published_ns)) and replaces(b, held(a, published_ns)))
 
 
-@given(files(possible_ns), files(future_ns), moments_ns)
-def test_a_future_date_in_the_map_never_wedges_the_bridge(a: ScanFile, b: ScanFile, published_ns: int) -> None:
+@given(files(possible_ns), files(impossible_ns), moments_ns)
+def test_an_impossible_date_in_the_map_never_wedges_the_bridge(a: ScanFile, b: ScanFile, published_ns: int) -> None:
     """The next scan with a possible date replaces it, whenever it was published."""
     landed = a._replace(ctime_ns=max(a.ctime_ns, min(published_ns, NOW) + 1))
     if published_ns <= NOW or published_ns > HORIZON:
         assert replaces(landed, held(b, published_ns))
 
 
-@given(files(future_ns), files(possible_ns), st.integers(0, 10 * S))
+@given(files(impossible_ns), files(possible_ns), st.integers(0, 10 * S))
 def test_a_misdated_scan_does_not_come_back_after_a_restart(bad: ScanFile, good: ScanFile, later_ns: int) -> None:
     """Published after the misdated one landed, a scan with a possible date stays."""
     assert not replaces(bad, held(good, bad.ctime_ns + later_ns))

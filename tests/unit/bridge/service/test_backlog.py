@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge.model.order import Held, ScanFile, is_future, supersedes
+from bridge.model.order import Held, ScanFile, is_misdated, supersedes
 from bridge.service import backlog as module
 from bridge.service.backlog import FIRST_RETRY_S, LAST_RETRY_S, MOST_WAITING, Backlog, Waiting
 
@@ -260,7 +260,7 @@ class NothingIsLost(RuleBasedStateMachine):
         return waiting
 
     def rank(self, file: ScanFile) -> tuple[bool, ScanFile]:
-        return not is_future(file.mtime_ns, self.now_ns, MAX_FUTURE_S), file
+        return not is_misdated(file.mtime_ns, self.now_ns, MAX_FUTURE_S), file
 
     def end(self, file: ScanFile) -> None:
         self.ends[file] += 1
