@@ -45,6 +45,7 @@ def _no_truth_value(value: object) -> object:
 
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Bytes = Annotated[int, Field(gt=0), BeforeValidator(_no_truth_value)]
 
@@ -78,6 +79,11 @@ class Source(Section):
     rescan_s: Seconds = Field(5.0, description="With inotify: seconds between scans that find what events missed.")
     poll_s: Seconds = Field(0.5, description="With polling: seconds between looks at the newest day folders.")
     scan_days: int = Field(2, ge=1, le=31, description="How many of the newest day folders are watched and rescanned.")
+    quiet_s: SecondsOrZero = Field(
+        0.25,
+        description="Seconds for which a file that is not known to be closed, renamed or linked into place must be "
+        "seen not to change before it counts. 0 where producers always rename into place.",
+    )
     settle_s: Seconds = Field(
         2.0, description="Seconds without a change after which a file that does not validate is called bad."
     )

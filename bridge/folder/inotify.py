@@ -1,16 +1,12 @@
-"""Hints that something happened in the folder: inotify, through watchdog's `InotifyFD`.
+"""Hints that something happened in the folder: inotify, one watch a folder, read by the event loop.
 
-Events are hints only; `listing.ScanRoot` tells what is there. Sits on `InotifyFD` (one inotify instance, one watch a
-folder) rather than on watchdog's Observer, for two reasons: an Observer watches recursively by walking the whole
-archive, and hands each event through three threads, while here the event loop reads the events itself.
+Events are hints only; `listing.ScanRoot` tells what is there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
-import logging
 import os
 import struct
 import termios
@@ -19,18 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from watchdog.observers.inotify_c import (
-    CallbackId,
-    InotifyConstants,
-    InotifyEvent,
-    InotifyFD,
-    Mask,
-    WatchDescriptor,
-)
-
-from bridge.folder.listing import Folder, is_day_name, is_scan_name
-
-log = logging.getLogger(__name__)
+from bridge.folder.day_folder import is_scan_name
+from bridge.folder.listing import Folder, is_day_name
+from bridge.folder.watchdog_adapter import CallbackId, Inotify, InotifyConstants, InotifyEvent, Mask, WatchDescriptor
 
 _GONE = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
 ROOT_MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | _GONE | InotifyConstants.IN_ONLYDIR)
@@ -44,45 +31,14 @@ DAY_MASK = Mask(
     | InotifyConstants.IN_DONT_FOLLOW
 )
 
-# A file that was only just created is still empty; its close or rename event comes when it is worth a look.
-CREATED_DELAY_S = 0.05
-
-# f_type of statfs(2), from linux/magic.h: file systems whose content may change without an inotify event here.
-NO_EVENTS = {
-    0x6969: "nfs",
-    0x517B: "smb",
-    0xFF534D42: "cifs",
-    0xFE534D42: "smb2",
-    0x01021997: "9p",
-    0x65735546: "fuse",
-    0x00C36400: "ceph",
-    0x5346414F: "afs",
-    0x6B414653: "afs",
-    0x7461636F: "ocfs2",
-    0x01161970: "gfs2",
-    0x0BD00BD0: "lustre",
-    0x786F4256: "vboxsf",
-    0xAAD7AAEA: "panfs",
-    0xBACBACBC: "vmhgfs",
-}
-
-
-def file_system_without_events(path: Path) -> str | None:
-    """The name of the file system below `path` if inotify cannot see all changes there. Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = ctypes.create_string_buffer(256)  # struct statfs is 120 bytes; f_type is its first word
-    if libc.statfs(os.fsencode(path), buffer) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(path))
-    return NO_EVENTS.get(ctypes.c_ulong.from_buffer(buffer).value & 0xFFFFFFFF)
-
 
 @dataclass(frozen=True)
 class Hints:
-    """What the watcher calls."""
+    """What the watcher calls. Paths are relative to ROOT."""
 
-    file: Callable[[str, float], None]  # (path relative to ROOT, seconds to wait before it is worth a look)
-    touched: Callable[[str], None]  # (path relative to ROOT) mode, owner or times changed
+    completed: Callable[[str], None]  # (path) a writer closed the file, or it was renamed into place
+    created: Callable[[str], None]  # (path) the file was created or linked into place: writers may be at work
+    touched: Callable[[str], None]  # (path) mode, owner or times changed
     list_again: Callable[[str], None]  # (reason) list ROOT at once
     day: Callable[[str], None]  # (name) a day folder appeared
     overflow: Callable[[], None]  # events were lost
@@ -95,20 +51,17 @@ class Watcher:
         """Raises OSError when the kernel has no inotify instance left for us."""
         self._root = root
         self._hints = hints
-        self._inotify = InotifyFD()  # a thread by class, never started: the event loop calls `read`
+        self._inotify = Inotify()
         self._watches: dict[Folder, tuple[WatchDescriptor, _Watch]] = {}
 
     def fileno(self) -> int:
         """The inotify descriptor, for the event loop."""
-        return self._inotify._inotify_fd
+        return self._inotify.fileno()
 
     def read(self) -> None:
         """Take the events that wait. Call it when `fileno` is readable."""
-        for event in self._inotify.read_events():
-            if event.is_queue_overflow:
-                self._hints.overflow()
-            else:
-                self._inotify.handle_event(event)
+        if not self._inotify.dispatch():
+            self._hints.overflow()
 
     def unread_bytes(self) -> int:
         """How much waits to be read: proof that this stage drains, or does not. Raises OSError."""
@@ -126,13 +79,15 @@ class Watcher:
                 self._inotify.remove_callbacks([(descriptor, watch.id)])
         added = False
         for folder in wanted - self._watches.keys():
-            watch = _Watch(folder[0], self._hints, partial(self._lost, folder))
-            path = os.fsencode(self._root / folder[0])
+            watch = _Watch(folder.name, self._hints, partial(self._lost, folder))
+            path = os.fsencode(self._root / folder.name)
             try:
-                descriptor = self._inotify.add_callback(path, ROOT_MASK if not folder[0] else DAY_MASK, watch, watch.id)
+                descriptor = self._inotify.add_callback(
+                    path, ROOT_MASK if not folder.name else DAY_MASK, watch, watch.id
+                )
             except (FileNotFoundError, NotADirectoryError):
                 continue  # gone again; the next listing will tell
-            if descriptor == -1:  # no permission, about which InotifyFD keeps silent
+            if descriptor == -1:  # no permission, about which watchdog keeps silent
                 self._inotify.remove_callbacks([(descriptor, watch.id)])
                 continue
             self._watches[folder] = (descriptor, watch)
@@ -142,11 +97,11 @@ class Watcher:
     def close(self) -> None:
         """Drop all watches and the inotify instance."""
         self.arm(())
-        self._inotify._close_resources()  # its `close` would leave that to a thread that we never started
+        self._inotify.give_up()
 
     def _lost(self, folder: Folder) -> None:
         self._watches.pop(folder, None)
-        self._hints.list_again(f"watch on {folder[0] or self._root} ended")
+        self._hints.list_again(f"watch on {folder.name or self._root} ended")
 
 
 class _Watch:
@@ -165,10 +120,10 @@ class _Watch:
         elif not self._day:
             if is_day_name(name):
                 self._hints.day(name)
-        elif is_scan_name(name) and event.is_attrib:
-            self._hints.touched(f"{self._day}/{name}")
         elif is_scan_name(name):
-            self._hints.file(f"{self._day}/{name}", CREATED_DELAY_S if event.is_create else 0.0)
+            hints = self._hints
+            hint = hints.touched if event.is_attrib else hints.created if event.is_create else hints.completed
+            hint(f"{self._day}/{name}")
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         self._on_lost()

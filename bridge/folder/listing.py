@@ -1,39 +1,37 @@
 """Listing ROOT: which day folders there are, and which scan files in the newest ones are new to us.
 
 Listing never opens a scan and never follows a symbolic link below ROOT. Its cost depends on the newest day
-folders only, not on the archive, and a folder whose modification time stands still is not listed again.
+folders only, not on the archive.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from bridge.folder.compact_set import CompactSet
+from bridge.folder.day_folder import DayFolder
+from bridge.folder.file_system import Remote, remote, stat_file
 from bridge.model.order import OrderKey, ScanFile
 from bridge.model.status import SourceState
 
 DAY_FOLDER = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-SCAN_SUFFIX = ".arrow"
 
-# A folder that changed so recently may change again within the same tick of its modification time.
-RACY_NS = 2_000_000_000
 # Files kept of one listing; with more, the bridge is so far behind that the older ones would be overtaken anyway.
 MOST_FILES = 1000
 # What is dated further ahead than any clock differs must not crowd out the others.
 POSSIBLE_NS = 86_400 * 1_000_000_000
-# A slow disk is no hang as long as entries keep coming.
-PROGRESS_EVERY = 100
 # Day folders out of the ordinary (late, or dated ahead) that are remembered because something happened there.
 MOST_INCLUDED = 4
+UNKNOWN = Remote("unknown", folder_times=False)
 
 
 class Folder(NamedTuple):
@@ -51,17 +49,14 @@ class Listing:
     state: SourceState
     reason: str = ""
     folders: tuple[Folder, ...] = ()  # ROOT itself and the day folders listed
-    files: tuple[ScanFile, ...] = ()  # new or changed since earlier listings, newest first
+    files: tuple[ScanFile, ...] = ()  # new since earlier listings, newest first
     left_out: int = 0  # as new as these, but beyond MOST_FILES
+    again: tuple[ScanFile, ...] = ()  # those asked for, as they are now; not those that are gone
+    clocks_ns: Mapping[str, int] = field(default_factory=dict)
 
-
-@dataclass
-class _Listed:
-    identity: tuple[int, int]
-    mtime_ns: int
-    # Hashes of (name, inode): renamed over, a name is another file. Much less memory than the names; that two are equal
-    # by chance is out of the question (64 bits).
-    known: CompactSet = field(default_factory=CompactSet)
+    def age_s(self, file: ScanFile) -> float:
+        """For how long the file has not changed at least, by the clock of the file system that it lies on."""
+        return max(0, self.clocks_ns.get(file.path.partition("/")[0], 0) - file.ctime_ns) / 1e9
 
 
 class _Newest:
@@ -84,11 +79,6 @@ class _Newest:
         return tuple(file for _, file in sorted(self._heap, reverse=True))
 
 
-def is_scan_name(name: str) -> bool:
-    """Whether a file of this name is meant as a scan: `*.arrow`, not hidden (hidden ones are still being written)."""
-    return name.endswith(SCAN_SUFFIX) and not name.startswith(".")
-
-
 def is_day_name(name: str) -> bool:
     """Whether a folder of this name is a day folder."""
     return DAY_FOLDER.fullmatch(name) is not None
@@ -108,8 +98,13 @@ def newest_days(names: Iterable[str], today: date, count: int) -> list[str]:
 
 def stat_scan(root: Path, path: str) -> ScanFile:
     """One scan file as it is now. Raises OSError."""
-    info = os.lstat(os.path.join(root, path))
-    return ScanFile(info.st_mtime_ns, path, info.st_size, info.st_ctime_ns)
+    info = stat_file(os.path.join(root, path))
+    return ScanFile(info.mtime_ns, path, info.size, info.ctime_ns)
+
+
+def is_linked(root: Path, path: str) -> bool:
+    """Whether the file has more than one name: then it was linked into place. Raises OSError."""
+    return stat_file(os.path.join(root, path)).links > 1
 
 
 class ScanRoot:
@@ -120,9 +115,11 @@ class ScanRoot:
         self.root = root
         self._progress = progress
         self._scan_days = scan_days
-        self._listed: dict[str, _Listed] = {}
+        self._days: dict[str, DayFolder] = {}
         self._included: dict[str, None] = {}
         self._found_back: str | None = None  # the older day folder that held the newest scan at the first start
+        self._kinds: dict[int, Remote | None] = {}  # of file systems, by device
+        self._changed_ns: dict[int, int] = {}  # the latest change seen, by device
 
     def include(self, day: str) -> None:
         """List this day folder too, however old its name is: something happened there."""
@@ -131,40 +128,40 @@ class ScanRoot:
         while len(self._included) > MOST_INCLUDED:
             self._included.pop(next(iter(self._included)))
 
-    def list_newest(self, newer_than: OrderKey | None, *, forget: bool = False) -> Listing:
-        """Find scan files that earlier listings did not, newer than `newer_than`.
+    def list_newest(self, newer_than: OrderKey | None, again: Iterable[str] = (), *, forget: bool = False) -> Listing:
+        """Find scan files that earlier listings did not, newer than `newer_than`, and see how those `again` are now.
 
         With `forget` every file counts as new. Never raises: a ROOT that cannot be read is an answer.
         """
-        if forget:
-            self._listed.clear()
         try:
-            info = os.stat(self.root)
+            info = stat_file(self.root, follow=True)
             names = [entry.name for entry in os.scandir(self.root) if is_day_name(entry.name)]
         except FileNotFoundError:
             return Listing("missing", f"{self.root} does not exist")
         except OSError as error:
             return Listing("unreadable", f"{self.root}: {error.strerror}")
+        root = Folder("", info.device, info.inode)
         if not names:
-            return Listing("empty", f"{self.root} has no day folder", (Folder("", info.st_dev, info.st_ino),))
-        return self._list_days(names, info, newer_than)
+            return Listing("empty", f"{self.root} has no day folder", (root,))
+        listing = self._list_days(names, root, newer_than, forget)
+        return replace(listing, again=tuple(self._stat_again(again)))
 
-    def _list_days(self, names: list[str], root: os.stat_result, newer_than: OrderKey | None) -> Listing:
+    def _list_days(self, names: list[str], root: Folder, newer_than: OrderKey | None, forget: bool) -> Listing:
         today, possible_ns = time.gmtime(), time.time_ns() + POSSIBLE_NS
         days = newest_days(names, date(today.tm_year, today.tm_mon, today.tm_mday), self._scan_days)
         # One copy: `include` is called from the event loop while a listing runs in a thread.
         extra = dict.fromkeys((*self._included, self._found_back))
         days += [day for day in extra if day is not None and day in names and day not in days]
-        folders = [Folder("", root.st_dev, root.st_ino)]
+        folders = [root]
         found = _Newest(possible_ns)
         problem = ""
         older = sorted(set(names) - set(days), reverse=True) if newer_than is None else []
         for day in (*days, *older):
-            if day in older and any(listed.known for listed in self._listed.values()):
+            if day in older and any(known.has_scans for known in self._days.values()):
                 break  # at the first start the newest scan may lie further back than scan_days
             before = found.count
             try:
-                identity = self._list(day, newer_than, found)
+                folder = self._list_day(day, newer_than, found, forget)
             except OSError as error:
                 problem = f"{self.root / day}: {error.strerror}"
                 continue
@@ -172,61 +169,58 @@ class ScanRoot:
             if day in older and fresh:
                 self._found_back = day  # stays in sight, or its scans would be found at each listing
             if day in days or fresh:
-                folders.append(Folder(day, *identity))
-        for gone in self._listed.keys() - {*days, self._found_back}:
-            del self._listed[gone]
+                folders.append(folder)
+        for gone in self._days.keys() - {*days, self._found_back}:
+            del self._days[gone]
         files = found.files()
-        state: SourceState = "unreadable" if problem and len(folders) == 1 else "ok"
-        return Listing(state, problem, tuple(folders), files, found.count - len(files))
+        return Listing(
+            state="unreadable" if problem and len(folders) == 1 else "ok",
+            reason=problem,
+            folders=tuple(folders),
+            files=files,
+            left_out=found.count - len(files),
+            clocks_ns={folder.name: self._clock_ns(folder.device) for folder in folders[1:]},
+        )
 
-    def _list(self, day: str, newer_than: OrderKey | None, found: _Newest) -> tuple[int, int]:
-        """Offer the day folder's new files to `found`; the folder's identity. Raises OSError."""
-        folder = os.path.join(self.root, day)
-        info = os.lstat(folder)
-        if not stat.S_ISDIR(info.st_mode):
+    def _list_day(self, day: str, newer_than: OrderKey | None, found: _Newest, forget: bool) -> Folder:
+        """Offer the day folder's new files to `found`. Raises OSError."""
+        path = self.root / day
+        begin_s = time.monotonic()
+        info = stat_file(path)
+        if not stat.S_ISDIR(info.mode):
             raise NotADirectoryError(20, "not a folder (symbolic links are not followed)")
-        identity = (info.st_dev, info.st_ino)
-        listed = self._listed.get(day)
-        if listed is None or listed.identity != identity:
-            listed = self._listed[day] = _Listed(identity, 0)
-        elif listed.mtime_ns == info.st_mtime_ns:
-            return identity
-        self._list_new(day, folder, listed, newer_than, found)
-        racy = time.time_ns() - info.st_mtime_ns < RACY_NS
-        listed.mtime_ns = 0 if racy else info.st_mtime_ns
-        return identity
-
-    def _list_new(self, day: str, folder: str, listed: _Listed, newer_than: OrderKey | None, found: _Newest) -> None:
-        fresh: list[int] = []
-        still_there = 0
-        for entry in self._scans(folder):
-            identity = _identity(entry)
-            if identity in listed.known:
-                still_there += 1
-                continue
-            try:
-                info = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            fresh.append(identity)
-            file = ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
+        known = self._days.get(day)
+        if known is None or not known.is_at(info):
+            known = self._days[day] = DayFolder(path, info, self._progress)
+        latest_ns = info.ctime_ns
+        for file in known.list_new(info, begin_s, trust_times=self._trusts_times(known), forget=forget):
+            latest_ns = max(latest_ns, file.ctime_ns)
             if newer_than is None or file.key > newer_than:
                 found.offer(file)
-        # Only now: what a failed listing found is found again. And not all anew each time, but only if some are gone:
-        # whatever takes their place is another file.
-        if still_there < len(listed.known):
-            there = map(_identity, self._scans(folder))
-            listed.known = CompactSet(identity for identity in there if identity in listed.known)
-        listed.known.update(fresh)
+        if known.times_lie:
+            self._kinds[info.device] = UNKNOWN
+        self._changed_ns[info.device] = max(latest_ns, self._changed_ns.get(info.device, 0))
+        return Folder(day, info.device, info.inode)
 
-    def _scans(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        with os.scandir(folder) as entries:
-            for number, entry in enumerate(entries):
-                if number % PROGRESS_EVERY == 0:
-                    self._progress()
-                if is_scan_name(entry.name):
-                    yield entry
+    def _stat_again(self, paths: Iterable[str]) -> Iterator[ScanFile]:
+        for path in paths:
+            self._progress()
+            with contextlib.suppress(OSError):  # gone
+                yield stat_scan(self.root, path)
 
+    def _trusts_times(self, day: DayFolder) -> bool:
+        kind = self._kind(day)
+        return kind is None or kind.folder_times
 
-def _identity(entry: os.DirEntry[str]) -> int:
-    return hash((entry.name, entry.inode()))
+    def _kind(self, day: DayFolder) -> Remote | None:
+        """The kind of file system that the folder lies on; it may be a mount of its own."""
+        if day.device not in self._kinds:
+            try:
+                self._kinds[day.device] = remote(day.path)
+            except OSError:
+                return UNKNOWN
+        return self._kinds[day.device]
+
+    def _clock_ns(self, device: int) -> int:
+        """How late it is at least by the clock that dates files there: this host's own, or by the latest it dated."""
+        return time.time_ns() if self._kinds.get(device, UNKNOWN) is None else self._changed_ns[device]

@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from bridge.folder.file_system import stat_open_file
 from bridge.model.order import ScanFile
 
 
@@ -25,7 +26,11 @@ class Vanished(Exception):
 
 
 class Changed(Exception):
-    """The file is not, or no longer, what it was taken for; look at it again."""
+    """The file is not, or no longer, what it was taken for."""
+
+    def __init__(self, file: ScanFile) -> None:
+        super().__init__(file)
+        self.file = file  # as it is now
 
 
 def read(root: Path, file: ScanFile, max_bytes: int) -> bytes:
@@ -40,7 +45,8 @@ def read(root: Path, file: ScanFile, max_bytes: int) -> bytes:
     try:
         folder = os.open(os.path.join(root, day), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            _require_regular(os.lstat(name, dir_fd=folder), max_bytes)
+            there = os.lstat(name, dir_fd=folder)
+            _require_regular(there.st_mode, there.st_size, max_bytes)
             # O_NONBLOCK: what was a file a moment ago may be a FIFO now, and must not block us.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(name, flags, dir_fd=folder)
@@ -57,23 +63,30 @@ def read(root: Path, file: ScanFile, max_bytes: int) -> bytes:
 
 
 def _read_open(descriptor: int, file: ScanFile, max_bytes: int) -> bytes:
-    before = os.fstat(descriptor)
-    _require_regular(before, max_bytes)
+    _require_same(descriptor, file, max_bytes)
     # One byte more than expected, so that a file that grew is noticed.
-    content = os.read(descriptor, before.st_size + 1)
-    while len(content) < before.st_size and (more := os.read(descriptor, before.st_size + 1 - len(content))):
+    content = os.read(descriptor, file.size + 1)
+    while len(content) < file.size and (more := os.read(descriptor, file.size + 1 - len(content))):
         content += more
-    after = os.fstat(descriptor)
-    seen = (file.size, file.mtime_ns)
-    if len(content) != after.st_size or (after.st_size, after.st_mtime_ns) != seen:
-        raise Changed
+    now = _require_same(descriptor, file, max_bytes)
+    if len(content) != file.size:
+        raise Changed(now)
     return content
 
 
-def _require_regular(info: os.stat_result, max_bytes: int) -> None:
-    if stat.S_ISLNK(info.st_mode):
+def _require_same(descriptor: int, file: ScanFile, max_bytes: int) -> ScanFile:
+    info = stat_open_file(descriptor)
+    _require_regular(info.mode, info.size, max_bytes)
+    now = ScanFile(info.mtime_ns, file.path, info.size, info.ctime_ns)
+    if (now.size, now.mtime_ns) != (file.size, file.mtime_ns):  # another mode is no change of the content
+        raise Changed(now)
+    return now
+
+
+def _require_regular(mode: int, size: int, max_bytes: int) -> None:
+    if stat.S_ISLNK(mode):
         raise NeverReadable("a symbolic link; links are not followed")
-    if not stat.S_ISREG(info.st_mode):
-        raise NeverReadable(f"not a regular file ({stat.filemode(info.st_mode)[0]})")
-    if info.st_size > max_bytes:
-        raise NeverReadable(f"{info.st_size} bytes, more than source.max_scan_bytes = {max_bytes}")
+    if not stat.S_ISREG(mode):
+        raise NeverReadable(f"not a regular file ({stat.filemode(mode)[0]})")
+    if size > max_bytes:
+        raise NeverReadable(f"{size} bytes, more than source.max_scan_bytes = {max_bytes}")

@@ -10,9 +10,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from bridge.config import Source as SourceConfig
-from bridge.folder.inotify import Hints, Watcher, file_system_without_events
+from bridge.folder.file_system import remote
+from bridge.folder.inotify import Hints, Watcher
 from bridge.folder.listing import Folder, Listing, ScanRoot
 from bridge.model.status import SourceState, WatchMode
 from bridge.service.metrics import Metrics
@@ -47,6 +49,7 @@ class Discovery:
         self._watcher: Watcher | None = None
         self._requested = asyncio.Event()
         self._requested.set()
+        self._at_start = True
         self._forget = True
         self._forget_at_s = 0.0
         self._root_folder: Folder | None = None
@@ -103,18 +106,20 @@ class Discovery:
             self._watcher = None
 
     async def _list(self) -> Listing:
-        begin_s = time.monotonic()
+        pipeline, begin_s = self._pipeline, time.monotonic()
         forget, self._forget = self._forget or begin_s >= self._forget_at_s, False
         if self._listing is not None:  # a reload came in the midst of it, and a thread cannot be cancelled
             await asyncio.wait({self._listing})
-        list_newest = asyncio.to_thread(self._root.list_newest, self._pipeline.newer_than, forget=forget)
-        self._listing = asyncio.create_task(list_newest)
+        again = () if self._watcher else pipeline.to_stat_again  # events tell of changes
+        list_newest = partial(self._root.list_newest, pipeline.newer_than, again, forget=forget)
+        self._listing = asyncio.create_task(asyncio.to_thread(list_newest))
         listing = await asyncio.shield(self._listing)
         self._listing = None
         if forget:
             took_s = time.monotonic() - begin_s
             self._forget_at_s = time.monotonic() + max(FORGET_S, took_s * FORGET_SHARE)
-        self._pipeline.found(listing)
+        pipeline.found(listing, at_start=self._at_start)
+        self._at_start = self._at_start and listing.state != "ok"
         return listing
 
     def _tell(self, listing: Listing) -> None:
@@ -141,12 +146,13 @@ class Discovery:
         if self._config.watch_mode == "polling":
             return None
         try:
-            blind = file_system_without_events(self._config.root) if self._config.watch_mode == "auto" else None
-            if blind:
-                log.info("watching by polling every %g s: %s gives no events", self._config.poll_s, blind)
+            kind = remote(self._config.root) if self._config.watch_mode == "auto" else None
+            if kind is not None:
+                log.info("watching by polling every %g s: %s gives no events", self._config.poll_s, kind.name)
                 return None
             hints = Hints(
-                file=self._pipeline.hint,
+                completed=self._pipeline.completed,
+                created=self._pipeline.created,
                 touched=self._pipeline.touched,
                 list_again=lambda _reason: self.list_soon(),
                 day=self._day_appeared,

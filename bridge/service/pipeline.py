@@ -15,7 +15,7 @@ from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig
 from bridge.folder import reader
-from bridge.folder.listing import Listing, stat_scan
+from bridge.folder.listing import Listing, is_linked, stat_scan
 from bridge.model.order import Held, OrderKey, ScanFile, how_misdated, is_misdated, printable, supersedes
 from bridge.service.backlog import Backlog, Waiting
 from bridge.service.metrics import Metrics
@@ -41,7 +41,7 @@ class Pipeline:
         self._publisher = publisher
         self._metrics = metrics
         self._quarantine = quarantine
-        self._backlog = Backlog(config.max_future_s, config.settle_s)
+        self._backlog = Backlog(config.max_future_s, config.settle_s, config.quiet_s)
         self._wake = asyncio.Event()
         self._trouble = Trouble(log, "publishing", first_wait_s=0.05)
         self._high_water: OrderKey | None = None  # the newest ever seen in the map
@@ -57,44 +57,60 @@ class Pipeline:
     def reconfigure(self, config: SourceConfig) -> None:
         """Go on with another configuration; what is known of an unchanged ROOT stays known."""
         old, self._config = self._config, config
-        self._backlog.reconfigure(config.max_future_s, config.settle_s)
+        self._backlog.reconfigure(config.max_future_s, config.settle_s, config.quiet_s)
         if old.root != config.root:
             self._backlog.clear()
             self._left_out = 0
 
     # ---- what comes in
 
-    def hint(self, path: str, delay_s: float = 0.0) -> None:
-        """Something happened to this file; it is worth a look in `delay_s`."""
+    def completed(self, path: str) -> None:
+        """A writer closed this file, or it was renamed into place."""
         with contextlib.suppress(OSError):  # gone again
-            file = stat_scan(self._config.root, path)
-            if self._is_old(file) and not self._supersedes(file):
-                self._count_skipped(file)  # it landed late
-            else:
-                self._offer(file, delay_s)
+            self._announced(stat_scan(self._config.root, path), writer_done=True)
+
+    def created(self, path: str) -> None:
+        """This file was created; or linked into place, which makes it complete."""
+        with contextlib.suppress(OSError):
+            self._announced(stat_scan(self._config.root, path), writer_done=is_linked(self._config.root, path))
 
     def touched(self, path: str) -> None:
         """The inode of this file changed, perhaps not its content; older scans are of no interest then."""
         with contextlib.suppress(OSError):
-            file = stat_scan(self._config.root, path)
-            if self._supersedes(file):
-                self._offer(file, 0.0)
+            self._seen_again(stat_scan(self._config.root, path))
 
-    def found(self, listing: Listing) -> None:
-        """A listing of ROOT found these files."""
+    def found(self, listing: Listing, *, at_start: bool = False) -> None:
+        """A listing of ROOT found these files.
+
+        `at_start`: what the process finds when it starts, and has not changed for a while by the clock that dates it,
+        need not wait until we have seen that it does not change.
+        """
         if self._high_water is None:  # else they were left out, or announced by events, before
             self._metrics.skipped += max(0, listing.left_out - self._left_out)
             self._left_out = max(self._left_out, listing.left_out)
-        for file in listing.files:
-            self._offer(file, 0.0)
+        for file in reversed(listing.files):
+            self._offer(file, age_s=listing.age_s(file) if at_start else 0.0)
+        for file in listing.again:
+            self._seen_again(file)
 
     def ask_the_map(self) -> None:
         """The cluster is back; the map may hold something else by now."""
         self._publisher.forget()
         self._wake.set()
 
-    def _offer(self, file: ScanFile, delay_s: float) -> None:
-        self._metrics.skipped += self._backlog.offer(file, time.monotonic(), time.time_ns(), delay_s=delay_s)
+    def _announced(self, file: ScanFile, *, writer_done: bool) -> None:
+        if self._is_old(file) and not self._supersedes(file):
+            self._count_skipped(file)  # it landed late
+        else:
+            self._offer(file, writer_done=writer_done)
+
+    def _seen_again(self, file: ScanFile) -> None:
+        if self._supersedes(file):
+            self._offer(file)
+
+    def _offer(self, file: ScanFile, *, writer_done: bool = False, age_s: float = 0.0) -> None:
+        now_s, now_ns = time.monotonic(), time.time_ns()
+        self._metrics.skipped += self._backlog.offer(file, now_s, now_ns, writer_done=writer_done, age_s=age_s)
         self._wake.set()
 
     @property
@@ -111,6 +127,11 @@ class Pipeline:
     def waiting_files(self) -> int:
         """How many files wait for their turn, or to become complete."""
         return len(self._backlog)
+
+    @property
+    def to_stat_again(self) -> list[str]:
+        """Paths of known files that a listing should see how they are now. A bounded number."""
+        return self._backlog.to_stat_again(time.monotonic())
 
     @property
     def newer_than(self) -> OrderKey | None:
@@ -169,9 +190,9 @@ class Pipeline:
         try:
             scan = self._parse(file, await self._read(file))
             published = await self._publisher.publish(file, scan)
-        except reader.Changed:
+        except reader.Changed as change:
             self._metrics.retries += 1
-            self._look_again(waiting)
+            self._changed(waiting, change.file)
         except reader.Vanished:
             log.warning("%s vanished before it could be read", file.path, extra=_fields(file))
             self._backlog.drop(file)
@@ -188,15 +209,11 @@ class Pipeline:
             else:
                 self._done(published)
 
-    def _look_again(self, waiting: Waiting) -> None:
-        try:
-            file = stat_scan(self._config.root, waiting.file.path)
-        except OSError:
-            file = waiting.file  # gone: the next read tells
+    def _changed(self, waiting: Waiting, file: ScanFile) -> None:
+        now_s = time.monotonic()
         if file != waiting.file:
-            waiting.tries += 1
-            self._offer(file, waiting.backoff_s)
-        elif not self._backlog.retry_later(waiting, time.monotonic()):
+            self._metrics.skipped += self._backlog.changed(waiting, file, now_s, time.time_ns())
+        elif not self._backlog.retry_later(waiting, now_s):
             self._bad(file, "its content does not have the size that the file system says")
 
     async def _read(self, file: ScanFile) -> bytes:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import hazelcast
 import pytest
-from support import process
+from support import mounts
 from support.bridge_process import BridgeProcess, Consumer, NewBridge, day, eventually, land, scan
 
-from bridge.folder.inotify import file_system_without_events
+from bridge.folder.day_folder import RACY_S
 
 pytestmark = pytest.mark.hazelcast
 QUEUE_LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Of two heartbeats."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 @pytest.fixture
@@ -31,15 +37,8 @@ def short_queue(as_root: None) -> Iterator[None]:
 def fuse(as_root: None, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     """(a FUSE mount, the folder below it): what is written below changes the mount without an event there."""
     point, below = tmp_path / "mounted", tmp_path / "below"
-    point.mkdir()
-    below.mkdir()
-    # Attributes as on a network file system with `actimeo=0`; cached ones would only make the tests slower.
-    options = "attr_timeout=0,entry_timeout=0,negative_timeout=0"
-    serving = process.start(["bindfs", "-f", "-o", options, below, point])
-    eventually(lambda: os.path.ismount(point), "bindfs serves")
-    yield point, below
-    process.run(["umount", "--lazy", point], check=True)
-    process.kill(serving)
+    with mounts.bound(below, point, cached_s=3600):
+        yield point, below
 
 
 @pytest.mark.root
@@ -110,15 +109,6 @@ def test_polling_is_chosen_by_itself_on_fuse(
     bridge.wait_status(client, lambda status: status["source"]["watch_mode"] == "polling", "it says so")
 
 
-@pytest.mark.root
-@pytest.mark.fuse
-def test_the_kind_of_file_system_is_told_apart(fuse: tuple[Path, Path]) -> None:
-    point, below = fuse
-
-    assert file_system_without_events(point) == "fuse"
-    assert file_system_without_events(below) is None
-
-
 def test_polling_can_be_forced(new_bridge: NewBridge, client: hazelcast.HazelcastClient, consumer: Consumer) -> None:
     bridge = new_bridge(source={"watch_mode": "polling", "poll_s": 0.05}).start()
 
@@ -143,6 +133,61 @@ def test_polling_waits_for_a_scan_that_is_still_being_written(
         file.write(content[-100:])
 
     consumer.expect(f"{day()}/scan.arrow")
+
+
+def test_polling_publishes_a_scan_whose_writer_paused_until_it_was_called_bad(
+    new_bridge: NewBridge, consumer: Consumer
+) -> None:
+    bridge = new_bridge(source={"watch_mode": "polling", "poll_s": 0.05, "settle_s": 0.2}).start()
+    content = scan()
+    path = bridge.root / day() / "scan.arrow"
+    path.parent.mkdir()
+    path.write_bytes(content[:-100])
+    bridge.wait_log("bad scan")
+
+    with path.open("ab") as file:
+        file.write(content[-100:])
+
+    consumer.expect(f"{day()}/scan.arrow")
+
+
+def test_polling_notices_that_the_published_scan_is_rewritten_in_place(
+    new_bridge: NewBridge, consumer: Consumer
+) -> None:
+    bridge = new_bridge(source={"watch_mode": "polling", "poll_s": 0.05}).start()
+    path = land(bridge.root, f"{day()}/scan.arrow")
+    consumer.expect(path)
+
+    (bridge.root / path).write_bytes(scan("rewritten"))
+
+    eventually(lambda: consumer.seen[-1].metadata["tag"] == "rewritten", "the new content is in the map")
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+def test_where_folder_times_stand_still_and_the_servers_clock_is_late_scans_are_found_and_given_their_time(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient, consumer: Consumer, as_root: None, tmp_path: Path
+) -> None:
+    point, below = tmp_path / "mounted", tmp_path / "below"
+    with mounts.object_store(below, point, behind_s=3600):
+        bridge = new_bridge(root=point, source={"poll_s": 0.05, "settle_s": 30}).start()
+        for number in range(3):
+            consumer.expect(land(below, f"{day()}/{number}.arrow"))
+        since = bridge.wait_status(client, bool, "a status")["heartbeat_at"]
+        bridge.wait_status(  # as long as it takes until a folder's times are trusted, where they are
+            client, lambda status: seconds_between(since, status["heartbeat_at"]) > 2 * RACY_S, "a later heartbeat"
+        )
+        consumer.expect(land(below, f"{day()}/later.arrow"))
+
+        content = scan()
+        (below / day() / "slow.arrow").write_bytes(content[:-100])
+        bridge.wait_status(client, lambda status: status["counters"]["retries"] > 2, "it is tried again")
+        assert bridge.lines("bad scan") == []
+        with (below / day() / "slow.arrow").open("ab") as file:
+            file.write(content[-100:])
+
+        consumer.expect(f"{day()}/slow.arrow")
+        bridge.terminate()
 
 
 def test_a_hard_link_into_place_is_published(bridge: BridgeProcess, consumer: Consumer) -> None:

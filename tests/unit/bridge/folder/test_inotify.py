@@ -6,17 +6,14 @@ import asyncio
 import os
 import re
 import shutil
-import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from support import process
+from support.mounts import in_user_namespace
 
-from bridge.folder import inotify as module
-from bridge.folder.inotify import CREATED_DELAY_S, NO_EVENTS, Hints, Watcher, file_system_without_events
+from bridge.folder.inotify import Hints, Watcher
 from bridge.folder.listing import Folder
 
 DAY = "2026-03-24"
@@ -41,7 +38,8 @@ class Watched:
         self.watcher = Watcher(
             root,
             Hints(
-                file=lambda path, delay_s: self.heard.append(("file", path, delay_s)),
+                completed=lambda path: self.heard.append(("completed", path)),
+                created=lambda path: self.heard.append(("created", path)),
                 touched=lambda path: self.heard.append(("touched", path)),
                 list_again=lambda reason: self.heard.append(("list", reason)),
                 day=lambda name: self.heard.append(("day", name)),
@@ -77,29 +75,29 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 def test_a_scan_renamed_into_place_is_told_at_once(watched: Watched, tmp_path: Path) -> None:
     (tmp_path / "new").write_bytes(b"scan")
     (tmp_path / "new").rename(watched.root / SCAN)
-    assert watched.hints() == [("file", SCAN, 0.0)]
+    assert watched.hints() == [("completed", SCAN)]
 
 
 def test_a_scan_renamed_within_its_folder_is_told_once(watched: Watched) -> None:
     temporary = watched.day / ".a.arrow.tmp"
     temporary.write_bytes(b"scan")
     temporary.rename(watched.root / SCAN)
-    assert watched.hints() == [("file", SCAN, 0.0)]
+    assert watched.hints() == [("completed", SCAN)]
 
 
-def test_a_scan_written_in_place_is_told_with_a_delay_when_created_and_at_once_when_closed(watched: Watched) -> None:
+def test_a_scan_written_in_place_is_told_when_created_and_as_complete_when_closed(watched: Watched) -> None:
     with (watched.root / SCAN).open("wb") as file:
-        assert watched.hints() == [("file", SCAN, CREATED_DELAY_S)]
+        assert watched.hints() == [("created", SCAN)]
         file.write(b"scan")
         file.flush()
         assert watched.hints() == []
-    assert watched.hints() == [("file", SCAN, 0.0)]
+    assert watched.hints() == [("completed", SCAN)]
 
 
-def test_a_scan_linked_into_place_is_told(watched: Watched, tmp_path: Path) -> None:
+def test_a_scan_linked_into_place_is_told_as_created(watched: Watched, tmp_path: Path) -> None:
     (tmp_path / "new").write_bytes(b"scan")
     (watched.root / SCAN).hardlink_to(tmp_path / "new")
-    assert watched.hints() == [("file", SCAN, CREATED_DELAY_S)]
+    assert watched.hints() == [("created", SCAN)]
 
 
 @pytest.mark.parametrize(
@@ -136,14 +134,14 @@ def test_a_scan_that_is_read_or_deleted_is_not_told(watched: Watched) -> None:
 def test_a_name_that_is_no_utf8_is_told(watched: Watched) -> None:
     with open(os.fsencode(watched.day) + b"/\xff.arrow", "wb"):
         pass
-    assert watched.hints()[-1] == ("file", f"{DAY}/\udcff.arrow", 0.0)
+    assert watched.hints()[-1] == ("completed", f"{DAY}/\udcff.arrow")
 
 
 def test_scans_are_told_in_the_order_of_their_events(watched: Watched, tmp_path: Path) -> None:
     for number in range(100):
         (tmp_path / "new").write_bytes(b"scan")
         (tmp_path / "new").rename(watched.day / f"{number}.arrow")
-    assert watched.hints() == [("file", f"{DAY}/{number}.arrow", 0.0) for number in range(100)]
+    assert watched.hints() == [("completed", f"{DAY}/{number}.arrow") for number in range(100)]
 
 
 # ---- folders
@@ -182,7 +180,7 @@ def test_a_day_folder_deleted_and_recreated_is_watched_anew(watched: Watched) ->
     assert ("day", DAY) in hints
     assert watched.arm()
     (watched.root / SCAN).write_bytes(b"scan")
-    assert watched.hints()[-1] == ("file", SCAN, 0.0)
+    assert watched.hints()[-1] == ("completed", SCAN)
 
 
 def test_a_day_folder_moved_away_and_replaced_is_told_of_by_its_new_self_only(watched: Watched, tmp_path: Path) -> None:
@@ -192,7 +190,7 @@ def test_a_day_folder_moved_away_and_replaced_is_told_of_by_its_new_self_only(wa
     assert watched.arm()
     (tmp_path / "aside" / "old.arrow").write_bytes(b"scan")
     (watched.day / "new.arrow").write_bytes(b"scan")
-    assert {path for kind, path, *_ in watched.hints() if kind == "file"} == {f"{DAY}/new.arrow"}
+    assert {path for kind, path, *_ in watched.hints() if kind == "completed"} == {f"{DAY}/new.arrow"}
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved"])
@@ -221,7 +219,7 @@ def test_what_is_no_longer_wanted_is_no_longer_watched(watched: Watched) -> None
     (watched.root / SCAN).write_bytes(b"scan")
     assert watched.hints() == []
     (watched.root / "2026-03-25" / "b.arrow").write_bytes(b"scan")
-    assert watched.hints()[-1] == ("file", "2026-03-25/b.arrow", 0.0)
+    assert watched.hints()[-1] == ("completed", "2026-03-25/b.arrow")
 
 
 def test_watches_do_not_pile_up_over_the_days(watched: Watched) -> None:
@@ -238,7 +236,7 @@ def test_a_folder_that_is_gone_before_it_is_watched_is_passed_over(watched: Watc
     gone = Folder("2026-03-25", 1, 2)
     assert not watched.watcher.arm([folder(watched.root, ""), folder(watched.root, DAY), gone])
     (watched.root / SCAN).write_bytes(b"scan")
-    assert watched.hints()[-1] == ("file", SCAN, 0.0)
+    assert watched.hints()[-1] == ("completed", SCAN)
 
 
 def test_a_link_or_file_in_place_of_a_day_folder_is_not_watched(watched: Watched, tmp_path: Path) -> None:
@@ -263,7 +261,7 @@ def test_a_folder_without_permission_is_watched_once_there_is(open_path: Path, w
         assert watched.arm()
     watched.hints()
     (closed / "a.arrow").write_bytes(b"scan")
-    assert watched.hints()[-1] == ("file", "2026-03-25/a.arrow", 0.0)
+    assert watched.hints()[-1] == ("completed", "2026-03-25/a.arrow")
     watched.watcher.close()
 
 
@@ -305,7 +303,7 @@ def test_events_reach_an_event_loop_as_they_come(watched: Watched, tmp_path: Pat
         loop.remove_reader(watched.watcher.fileno())
         return watched.heard
 
-    assert asyncio.run(wait_for_scans()) == [("file", f"{DAY}/{number}.arrow", 0.0) for number in range(20)]
+    assert asyncio.run(wait_for_scans()) == [("completed", f"{DAY}/{number}.arrow") for number in range(20)]
 
 
 # ---- limits
@@ -326,15 +324,6 @@ def test_an_overflow_of_the_kernels_queue_is_told(watched: Watched) -> None:
     assert ("touched", f"{DAY}/a.arrow") in watched.hints(), "it goes on after an overflow"
 
 
-def in_user_namespace(script: str, *arguments: str | Path) -> str:
-    """Run a script as root of its own namespace: it may mount, and set limits that hold for itself only."""
-    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", textwrap.dedent(script)]
-    ended = process.run([*command, *arguments])
-    if ended.returncode != 0:
-        pytest.fail(f"needs user namespaces, or root: {ended.stderr.splitlines()[-1]}", pytrace=False)
-    return ended.stdout
-
-
 LIMITED = """
     import sys
     from pathlib import Path
@@ -342,7 +331,7 @@ LIMITED = """
     from bridge.folder.listing import Folder
     from bridge.folder.inotify import Hints, Watcher
     nothing = lambda *_: None
-    hints = Hints(nothing, nothing, nothing, nothing, nothing)
+    hints = Hints(nothing, nothing, nothing, nothing, nothing, nothing)
 """
 
 
@@ -370,66 +359,3 @@ def test_the_kernels_limit_of_watches_is_an_os_error() -> None:
     """
     said = in_user_namespace(LIMITED + script, "max_inotify_watches", "1")
     assert said == "[Errno 28] inotify watch limit reached\n"
-
-
-# ---- which file systems give no events
-
-
-def magic(path: str) -> int:
-    """f_type as coreutils reads it."""
-    return int(process.run(["stat", "--file-system", "--format=%t", path], check=True).stdout, 16)
-
-
-@pytest.mark.parametrize("path", ["/", "/proc", "/sys", "/dev"])
-def test_local_file_systems_give_events(path: str) -> None:
-    if magic(path) not in NO_EVENTS:  # a root on NFS or 9p would be no mistake
-        assert file_system_without_events(Path(path)) is None
-
-
-@pytest.mark.parametrize("path", ["/", "/proc", "/sys", "/dev"])
-def test_the_kernels_own_number_of_a_file_system_decides(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(module.NO_EVENTS, magic(path), "this one")
-    assert file_system_without_events(Path(path)) == "this one"
-
-
-def test_a_path_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as caught:
-        file_system_without_events(tmp_path / "nowhere")
-    assert caught.value.filename == str(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("number", "name"),
-    [(0x6969, "nfs"), (0x517B, "smb"), (0xFF534D42, "cifs"), (0xFE534D42, "smb2"), (0x01021997, "9p")],
-)
-def test_network_file_systems_are_known_by_their_numbers_in_linux_magic_h(number: int, name: str) -> None:
-    assert NO_EVENTS[number] == name
-
-
-# A FUSE file system that knows two answers: to INIT (26) and to STATFS (17).
-FUSE = """
-    import ctypes, os, struct, sys, threading
-    from pathlib import Path
-    from bridge.folder.inotify import file_system_without_events
-    device = os.open("/dev/fuse", os.O_RDWR)
-    options = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"test", os.fsencode(sys.argv[1]), b"fuse", 0, options) != 0:
-        sys.exit(f"mount: {os.strerror(ctypes.get_errno())}")
-
-    def serve():
-        while True:
-            _, operation, unique = struct.unpack_from("=IIQ", os.read(device, 1 << 17))
-            answer = {26: struct.pack("=II", 7, 31) + bytes(56), 17: bytes(80)}.get(operation, b"")
-            os.write(device, struct.pack("=IiQ", 16 + len(answer), 0 if answer else -38, unique) + answer)
-
-    threading.Thread(target=serve, daemon=True).start()
-    print(file_system_without_events(Path(sys.argv[1])), flush=True)
-    os._exit(0)
-"""
-
-
-@pytest.mark.root  # where /dev/fuse is root's own
-def test_a_mounted_fuse_file_system_gives_no_events(tmp_path: Path) -> None:
-    """A real mount, in a namespace of its own that ends with the process."""
-    assert in_user_namespace(FUSE, tmp_path) == "fuse\n"

@@ -12,9 +12,12 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
+from support.mounts import bound, object_store
 
+from bridge.folder import day_folder, file_system
 from bridge.folder import listing as module
-from bridge.folder.listing import Listing, ScanRoot, is_day_name, is_scan_name, newest_days, stat_scan
+from bridge.folder.day_folder import is_scan_name
+from bridge.folder.listing import Listing, ScanRoot, is_day_name, newest_days, stat_scan
 from bridge.model.order import OrderKey, ScanFile
 
 DAYS = 2
@@ -175,17 +178,6 @@ def test_only_scans_newer_than_asked_for_are_told(root: Path) -> None:
     assert paths(listing) == [f"{day()}/c.arrow"]
 
 
-def test_two_changes_of_a_folder_within_one_tick_of_its_time_are_both_found(root: Path) -> None:
-    scans = source(root)
-    write(root, f"{day()}/a.arrow")
-    now_ns = time.time_ns()
-    os.utime(root / day(), ns=(now_ns, now_ns))
-    assert paths(scans.list_newest(None)) == [f"{day()}/a.arrow"]
-    write(root, f"{day()}/b.arrow")
-    os.utime(root / day(), ns=(now_ns, now_ns))
-    assert paths(scans.list_newest(None)) == [f"{day()}/b.arrow"]
-
-
 def test_days_made_ahead_of_time_do_not_hide_todays_scans(root: Path) -> None:
     for ahead in range(2, 40):
         (root / day(ahead)).mkdir()
@@ -232,10 +224,68 @@ def test_of_very_many_scans_the_newest_are_kept_and_the_rest_is_counted(
 
 def test_a_listing_shows_that_it_gets_on(root: Path) -> None:
     calls: list[None] = []
-    for number in range(2 * module.PROGRESS_EVERY + 1):
+    for number in range(2 * day_folder.PROGRESS_EVERY + 1):
         write(root, f"{day()}/{number}.arrow")
     source(root, lambda: calls.append(None)).list_newest(None)
     assert len(calls) == 3
+
+
+def test_scans_known_before_are_told_as_they_are_now_if_asked_for(root: Path) -> None:
+    scans = source(root)
+    write(root, f"{day()}/a.arrow")
+    write(root, f"{day()}/b.arrow")
+    scans.list_newest(None)
+    rewritten = write(root, f"{day()}/a.arrow", b"rewritten in place")
+    listing = scans.list_newest(OrderKey(2**63, ""), [f"{day()}/a.arrow", f"{day()}/gone.arrow"])
+    assert (listing.files, listing.again) == ((), (rewritten,))
+
+
+def test_on_a_file_system_of_this_host_a_file_is_as_old_as_our_clock_says(root: Path) -> None:
+    write(root, f"{day()}/a.arrow")
+    listing = source(root).list_newest(None)
+    (file,) = listing.files
+    assert 0 <= listing.age_s(file) < 60
+    assert listing.age_s(file._replace(ctime_ns=file.ctime_ns - 3600 * 10**9)) > 3600
+    assert listing.age_s(file._replace(ctime_ns=file.ctime_ns + 3600 * 10**9)) == 0
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+def test_elsewhere_it_is_as_old_as_the_latest_change_seen_there_says_whatever_the_servers_clock(tmp_path: Path) -> None:
+    below, point = tmp_path / "below", tmp_path / "point"
+    with object_store(below, point, behind_s=3600):
+        first = write(below, f"{day(-1)}/first.arrow")
+        last = write(below, f"{day()}/last.arrow")
+        listing = source(point).list_newest(None)
+        ages_s = [listing.age_s(file) for file in listing.files]
+    assert ages_s == [0, (last.ctime_ns - first.ctime_ns) / 1e9]
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+def test_where_a_folders_times_stand_still_each_scan_is_found_by_the_next_listing(tmp_path: Path) -> None:
+    below, point = tmp_path / "below", tmp_path / "point"
+    with object_store(below, point):
+        scans = source(point)
+        for number in range(3):
+            path = write(below, f"{day()}/{number}.arrow").path
+            assert paths(scans.list_newest(None)) == [path]
+            assert paths(scans.list_newest(None)) == []
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+def test_what_the_kernel_remembers_of_a_remote_folder_hides_nothing(tmp_path: Path) -> None:
+    below, point = tmp_path / "below", tmp_path / "point"
+    with bound(below, point, cached_s=3600):
+        scans = source(point)
+        file = write(below, f"{day()}/a.arrow")
+        assert paths(scans.list_newest(None)) == [file.path]
+        write(below, f"{day()}/b.arrow")
+        grown = write(below, f"{day()}/a.arrow", b"grown in place")
+        listing = scans.list_newest(None, [file.path])
+        assert paths(listing) == [f"{day()}/b.arrow"]
+        assert listing.again == (grown,)
 
 
 # ---- which folders
@@ -476,7 +526,7 @@ def count_costs(
 ) -> Costs:
     """Count the calls that listing into folders; let the `fail_at`-th stat of an entry fail as a bad disk would."""
     costs = Costs()
-    scandir, lstat, stat = os.scandir, os.lstat, os.stat
+    scandir, stat_file, stat = os.scandir, file_system.stat_file, os.stat
 
     def entry_stat(entry: os.DirEntry[str], follow_symlinks: bool) -> os.stat_result:
         costs.stats += 1
@@ -495,12 +545,12 @@ def count_costs(
         costs.listed.append(os.path.basename(path))
         return CountedFolder(entries())
 
-    def counted_lstat(path: str) -> os.stat_result:
-        costs.stats += 1
-        return lstat(path)
+    def counted_stat_file(path: str | Path, *, follow: bool = False) -> file_system.FileStat:
+        costs.stats += not follow  # ROOT itself always
+        return stat_file(path, follow=follow)
 
     monkeypatch.setattr(os, "scandir", counted_scandir)
-    monkeypatch.setattr(os, "lstat", counted_lstat)
+    monkeypatch.setattr(module, "stat_file", counted_stat_file)
     return costs
 
 
@@ -515,8 +565,7 @@ def test_the_archive_costs_nothing_but_its_line_in_root(
         write(root, f"{day(-2)}/{number}.arrow")
     write(root, f"{day()}/a.arrow")
     write(root, f"{day(-1)}/b.arrow")
-    for folder in root.iterdir():
-        make_old(folder)
+    monkeypatch.setattr(day_folder, "RACY_S", 0.0)  # as if that time had passed
     costs = count_costs(monkeypatch)
     scans = source(root)
 
