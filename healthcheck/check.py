@@ -17,7 +17,7 @@ from healthcheck.act import dead_mans_switch, restart
 from healthcheck.act.deliver import NotDelivered, Notifier, Outbox
 from healthcheck.alert import alerts
 from healthcheck.alert.alerts import Alerting
-from healthcheck.alert.restart_policy import Decision, Refusal, RestartPolicy
+from healthcheck.alert.restart_policy import Decision, Refusal, RestartPolicy, obstacle
 from healthcheck.config.settings import HealthConfig
 from healthcheck.judge import findings, previous_check
 from healthcheck.judge.facts import Facts
@@ -99,7 +99,7 @@ def inspect(config: HealthConfig) -> Report:
         findings.worst_first([*findings.about_the_bridge(facts), *findings.about_the_check(condition, config.health)]),
         time.monotonic() - started,
         state.completed_at,
-        alerts=alerts.standing(state.alerts, config.health.addresses),
+        alerts=Alerting(snapshot.at, config.health.alerts, config.health.addresses).standing(state.alerts),
         mute=_mute(config, snapshot.at),
         notes=(*notes, *_scope_note(snapshot.scope)),
     )
@@ -147,7 +147,7 @@ class _Check:
             self._with_own(of_bridge),
             time.monotonic() - started,
             before.completed_at,
-            alerts=alerts.standing(self._state.alerts, self._health.addresses),
+            alerts=alerting.standing(self._state.alerts),
             changes=changes,
             deliveries=deliveries,
             actions=actions,
@@ -172,10 +172,7 @@ class _Check:
     def _plan(self, found: Sequence[Finding], snapshot: Snapshot, alerting: Alerting) -> Decision | Refusal | None:
         """Decide everything, then write it, before anything is done."""
         planned = alerting.plan(self._state.alerts, self._state.past, found)
-        obstacle = "muted" if alerting.muted else None
-        if not snapshot.scope.is_local:
-            obstacle = "the bridge does not run on this host"
-        policy = RestartPolicy(self._health.restarts, snapshot.at, obstacle)
+        policy = RestartPolicy(self._health.restarts, snapshot.at, obstacle(snapshot, muted=alerting.muted))
         decision, restarts = policy.decide(found, self._state.restarts)
         if isinstance(decision, Refusal) and decision.cause:
             planned = alerts.note_done(planned, decision.rule, decision.words, decision.cause)
@@ -230,4 +227,4 @@ def _mute(config: HealthConfig, now: datetime) -> MuteShown | None:
 def _scope_note(scope: Scope) -> tuple[str, ...]:
     if scope.is_local:
         return ()
-    return ("the bridge does not run on this host: only Hazelcast was looked at, nothing can be restarted",)
+    return (f"only Hazelcast was looked at, and nothing can be restarted from here: {scope.reason}",)

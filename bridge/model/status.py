@@ -39,6 +39,7 @@ class SourceStatus(_Part):
     root: str
     state: SourceState
     watch_mode: WatchMode
+    reason: str = ""  # why it is not ok, or what in it cannot be read
 
 
 class PublishedStatus(_Part):

@@ -103,6 +103,7 @@ class StatusReporter:
                 root=printable(str(self._config.source.root)),
                 state=self._discovery.state,
                 watch_mode=self._discovery.watch_mode,
+                reason=printable(self._discovery.reason),
             ),
             published=None
             if last is None
@@ -131,6 +132,8 @@ class StatusReporter:
             parts[0] += f" (last {last.provenance.source}, {ago_s:.1f} s ago, lag {last.lag_ms:.1f} ms)"
         if self._discovery.state != "ok":
             parts.append(f"waiting for scans: {self._discovery.reason}")
+        elif self._discovery.reason:
+            parts.append(f"cannot read all of the source: {self._discovery.reason}")
         if self._cluster.connected:
             parts.append(f"hazelcast connected to {self._cluster.address}")
         else:

@@ -31,7 +31,8 @@ class Alerting:
     def plan(self, alerts: Sequence[Alert], past: Sequence[Alert], findings: Iterable[Finding]) -> tuple[Alert, ...]:
         """The alerts after this check.
 
-        1. A finding of a rule that an open alert covers belongs to that alert.
+        1. A finding of a rule that an open alert covers belongs to that alert, unless it is a new problem: the old
+           one was gone, or this is now the consequence of another.
         2. Any other opens one, together with the findings that are its consequences.
         3. An alert none of whose rules is bad, or unknown, for long enough is over.
 
@@ -41,8 +42,8 @@ class Alerting:
         """
         by_rule = {finding.rule: finding for finding in findings}
         bad = {rule: finding for rule, finding in by_rule.items() if finding.severity.is_bad}
-        standing = [_not_after(alert, self.now) for alert in alerts]
-        owner = {rule: index for index, alert in enumerate(standing) if not alert.resolved_at for rule in alert.covers}
+        standing = _without_new_problems([_not_after(alert, self.now) for alert in alerts], bad)
+        owner = _owners(standing)
         new: dict[Rule, list[Finding]] = {}
         for finding in bad.values():
             if finding.rule in owner:
@@ -76,6 +77,33 @@ class Alerting:
             self._told(alert, block, ended=kinds[alert.id] == "resolved") if alert.id in kinds else alert
             for alert in alerts
         )
+
+    def standing(self, alerts: Iterable[Alert]) -> tuple[OpenAlert, ...]:
+        """The open alerts, for those who show them. Told is who knows how bad it is now, and why."""
+        shown = []
+        for alert in alerts:
+            if alert.resolved_at:
+                continue
+            recipients = alert.recipients(self.addresses)
+            told = [
+                block
+                for block, severity in recipients.items()
+                if self._news(alert, block, severity) in (None, "repeated")
+            ]
+            shown.append(
+                OpenAlert(
+                    alert.id,
+                    alert.title,
+                    alert.severity,
+                    alert.opened_at,
+                    "; ".join(alert.words),
+                    groups=tuple(alert.wanted),
+                    told=tuple(told),
+                    untold=tuple(block for block in recipients if block not in told),
+                    began_at=alert.began_at,
+                )
+            )
+        return tuple(shown)
 
     def hold_s(self, alert: Alert) -> float:
         """How long the problem must stay gone to be over: doubled each time it came back soon."""
@@ -158,28 +186,6 @@ def changes(before: Sequence[Alert], after: Sequence[Alert]) -> tuple[Change, ..
     return tuple(found)
 
 
-def standing(alerts: Iterable[Alert], addresses: Addresses) -> tuple[OpenAlert, ...]:
-    """The open alerts, for those who show them."""
-    shown = []
-    for alert in alerts:
-        if alert.resolved_at:
-            continue
-        recipients = alert.recipients(addresses)
-        shown.append(
-            OpenAlert(
-                alert.id,
-                alert.title,
-                alert.severity,
-                alert.opened_at,
-                "; ".join(alert.words),
-                groups=tuple(alert.wanted),
-                told=tuple(block for block in recipients if block in alert.told),
-                untold=tuple(block for block in recipients if block not in alert.told),
-            )
-        )
-    return tuple(shown)
-
-
 def note_done(alerts: Iterable[Alert], rule: Rule, done: str, cause: Cause | None = None) -> tuple[Alert, ...]:
     """Write what was done into the open alert that covers the rule; a cause given here is told as news, once."""
     return tuple(
@@ -192,6 +198,35 @@ def note_done(alerts: Iterable[Alert], rule: Rule, done: str, cause: Cause | Non
         else alert
         for alert in alerts
     )
+
+
+def _owners(alerts: Sequence[Alert]) -> dict[Rule, int]:
+    """Which open alert each rule belongs to, by its place."""
+    return {rule: place for place, alert in enumerate(alerts) if not alert.resolved_at for rule in alert.covers}
+
+
+def _without_new_problems(alerts: Sequence[Alert], bad: Mapping[Rule, Finding]) -> list[Alert]:
+    """The alerts, each without the rules whose findings are no part of its problem any more."""
+    alerts = list(alerts)
+    owner = _owners(alerts)
+
+    def release(rule: Rule) -> None:
+        place = owner.pop(rule)
+        covers = tuple(covered for covered in alerts[place].covers if covered != rule)
+        alerts[place] = replace(alerts[place], covers=covers)
+
+    ordered = sorted(bad.values(), key=lambda finding: _root(finding, bad) != finding.rule)  # roots first
+    for finding in ordered:
+        if finding.rule not in owner:
+            continue
+        alert, root = alerts[owner[finding.rule]], _root(finding, bad)
+        was_gone = alert.healthy_since is not None
+        if root == finding.rule:
+            if was_gone and finding.rule not in (alert.rule, alert.leading):
+                release(finding.rule)
+        elif owner.get(root) != owner[finding.rule] and (was_gone or finding.rule != alert.rule):
+            release(finding.rule)
+    return alerts
 
 
 def _root(finding: Finding, bad: Mapping[Rule, Finding]) -> Rule:
@@ -212,17 +247,22 @@ def _still_bad(alert: Alert, bad: Sequence[Finding], now: datetime) -> Alert:
         for group in finding.groups if finding.action != "log_only" else ():
             wanted[group] = worst([finding.severity, wanted.get(group, finding.severity)])
     cause = str(leading.cause or "")
-    news = () if leading.cause in NOT_NEWS or cause in alert.causes else (cause,)
+    passing = leading.cause in NOT_NEWS
+    news = () if passing or cause in alert.causes else (cause,)
+    known = [moment for moment in (alert.began_at, *(finding.since for finding in bad)) if moment is not None]
     return replace(
         alert,
         severity=worst(finding.severity for finding in bad),
-        cause=cause if leading.rule == alert.rule else alert.cause,
-        words=tuple(found.words if found.rule == alert.rule else f"{found.rule}: {found.words}" for found in ordered),
+        cause=cause,
+        leading=leading.rule,
+        known_as=alert.known_as if passing and alert.known_as else leading.title,
+        words=tuple(found.words if found is leading else f"{found.rule}: {found.words}" for found in ordered),
         look_further=leading.look_further,
         wanted=wanted,
         causes=(*alert.causes, *news),
         last_bad_at=now,
         healthy_since=None,
+        began_at=min(known) if known and min(known) <= alert.opened_at else None,
     )
 
 

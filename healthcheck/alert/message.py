@@ -64,7 +64,7 @@ def _paragraph(change: Change, alert: Alert, now: datetime) -> str:
     lines = [
         f"{_word(change)}: {alert.title}{_SHOWN[change.kind]}",
         *(f"  {words}" for words in alert.words),
-        f"  since: {clock(alert.opened_at)}{_lasting(alert, now)}",
+        f"  since: {clock(alert.since)}{_at_the_latest(alert)}{_lasting(alert, now)}",
     ]
     if len(alert.causes) > 1:
         lines.append(f"  causes so far: {', then '.join(alert.causes)}")
@@ -75,16 +75,24 @@ def _paragraph(change: Change, alert: Alert, now: datetime) -> str:
     return "\n".join(lines)
 
 
+def _at_the_latest(alert: Alert) -> str:
+    """Where only the check that noticed it is known."""
+    return "" if alert.began_at else " at the latest"
+
+
 def _lasting(alert: Alert, now: datetime) -> str:
-    return f" ({duration((now - alert.opened_at).total_seconds())})" if now > alert.opened_at else ""
+    return f" ({duration((now - alert.since).total_seconds())})" if now > alert.since else ""
 
 
 def _resolved(alert: Alert) -> str:
     over = alert.healthy_since or alert.resolved_at or alert.last_bad_at
+    lasted = duration((over - alert.since).total_seconds())
     lines = [
         f"RESOLVED: {alert.title}",
-        f"  over since {clock(over)}; it lasted {duration((over - alert.opened_at).total_seconds())}",
+        f"  over since {clock(over)}; it lasted {lasted}, from {clock(alert.since)}{_at_the_latest(alert)}",
     ]
+    if len(alert.causes) > 1:
+        lines.append(f"  causes: {', then '.join(alert.causes)}")
     if not alert.told:
         lines += ["  you could not be told earlier; it was:", *(f"  {words}" for words in alert.words)]
     lines += [f"  done: {done}" for done in alert.done[-3:]]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from healthcheck.config.settings import Restarts
 from healthcheck.model.finding import Cause, Finding, Rule, Severity
+from healthcheck.model.observation import Snapshot, value_of
 from healthcheck.text import duration
 
 
@@ -45,9 +46,19 @@ class Refusal:
     cause: Cause | None = None
 
 
+def obstacle(snapshot: Snapshot, *, muted: bool) -> str | None:
+    """Why nothing can or may be done to the bridge from here, whatever is found."""
+    if not snapshot.scope.is_local:
+        return snapshot.scope.reason
+    if muted:
+        return "muted"
+    unit = value_of(snapshot.unit)
+    return "its unit is masked" if unit is not None and unit.is_masked else None
+
+
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """What holds for this check: the budget, the time, and why nothing may be done at all (a mute, another host)."""
+    """What holds for this check: the budget, the time, and why nothing may be done at all."""
 
     settings: Restarts
     now: datetime

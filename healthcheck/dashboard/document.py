@@ -17,7 +17,7 @@ from healthcheck.dashboard.sources import Heard, Overview, scan_age_s
 from healthcheck.keep.state import State
 from healthcheck.model.alert import Alert
 from healthcheck.model.finding import Finding, Severity
-from healthcheck.model.observation import Answer, Known, UnitState, Unknown, value_of
+from healthcheck.model.observation import Answer, Known, Scope, UnitState, Unknown, value_of
 from healthcheck.model.report import Report
 from healthcheck.text import duration, foreign
 
@@ -86,15 +86,12 @@ def sources(overview: Overview, config: HealthConfig, started_at: datetime, now:
         _bridge(overview, config, now),
     ]
     report = overview.report.value
-    remote = report is not None and not report.snapshot.scope.is_local
-    unit = config.health.unit
-    if remote:
-        found.append(_elsewhere("systemd unit"))
+    if report is not None and not report.snapshot.scope.is_local:
+        unit, journal = (_not_looked_at(name, report.snapshot.scope) for name in ("systemd unit", "Journal"))
     else:
-        of_unit: Answer[UnitState] | None = report.snapshot.unit if report else None
-        found.append(_unit(of_unit, overview.report, started_at))
-    found.append(_health_check(overview.state, started_at, now))
-    found.append(_elsewhere("Journal") if remote else _source("Journal", overview.warnings, started_at, unit))
+        unit = _unit(report.snapshot.unit if report else None, overview.report, started_at)
+        journal = _source("Journal", overview.warnings, started_at, config.health.unit)
+    found += [unit, _health_check(overview.state, started_at, now), journal]
     if config.health.dashboard.prefect_url:
         found.append(_source("Prefect", overview.run, started_at, config.health.dashboard.prefect_url))
     return found
@@ -112,7 +109,7 @@ def _unknown(words: str, since: datetime) -> Document:
 def _leading(report: Report) -> str:
     worst = [finding for finding in report.findings if finding.severity is report.severity]
     if report.severity is Severity.OK:
-        return f"All {len(worst)} rules are content."
+        return f"Found nothing wrong, by {len(worst)} rules."
     first = next((finding for finding in worst if not finding.explained_by), worst[0]) if worst else None
     if first is None:
         return "No rule could be judged."
@@ -131,8 +128,8 @@ def _source(name: str, heard: Heard[Any], started_at: datetime, what: str) -> Do
     }
 
 
-def _elsewhere(name: str) -> Document:
-    return {"name": name, "state": "none", "since": None, "words": "not looked at: the bridge runs on another host"}
+def _not_looked_at(name: str, scope: Scope) -> Document:
+    return {"name": name, "state": "none", "since": None, "words": f"not looked at: {foreign(scope.reason)}"}
 
 
 def _unit(answer: Answer[UnitState] | None, report: Heard[Report], started_at: datetime) -> Document:
@@ -143,7 +140,7 @@ def _unit(answer: Answer[UnitState] | None, report: Heard[Report], started_at: d
         return {"name": "systemd unit", "state": "unknown", "since": since, "words": foreign(answer.reason)}
     unit = answer.value
     state = "ok" if unit.is_running else "bad"
-    words = f"{unit.active_state} ({unit.sub_state})"
+    words = unit.state
     if unit.status_text:
         words += f": {foreign(unit.status_text)}"
     return {"name": "systemd unit", "state": state, "since": None, "words": words}
@@ -177,7 +174,7 @@ def _health_check(state: Heard[State], started_at: datetime, now: datetime) -> D
         return {"name": name, "state": "unknown", "since": None, "words": "no check has ever completed here"}
     age_s = (now - completed).total_seconds()
     if age_s > NO_CHECK_S:
-        words = "no check completed: nobody is alerted"
+        words = "no check completed here, so nobody is alerted by it"
         return {"name": name, "state": "bad", "since": iso_utc(completed), "words": words}
     by = f" by {foreign(state.value.completed_by)}" if state.value.completed_by else ""
     return {"name": name, "state": "ok", "since": None, "words": f"runs{by}"}
@@ -257,9 +254,9 @@ def _alert(alert: Alert) -> Document:
     return {
         "severity": alert.severity,
         "title": alert.title,
-        "opened_at": iso_utc(alert.opened_at),
+        "since": iso_utc(alert.since),
         "over_at": _iso(over),
-        "lasted": duration(max(0.0, (over - alert.opened_at).total_seconds())) if over else None,
+        "lasted": duration(max(0.0, (over - alert.since).total_seconds())) if over else None,
         "words": [foreign(words, MOST_LINE) for words in alert.words],
         "causes": list(alert.causes),
         "done": [foreign(done) for done in alert.done[-3:]],

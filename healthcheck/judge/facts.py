@@ -6,12 +6,13 @@ None always means "cannot be told", never "fine".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
 from bridge.model.order import Held, ScanFile, supersedes
 from bridge.model.provenance import Provenance
-from bridge.model.status import BridgeStatus
+from bridge.model.status import BridgeStatus, SourceStatus
 from healthcheck.config.rules import Rules
 from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.judge import expected_hours, previous_check
@@ -44,6 +45,10 @@ class Facts:
         """Whether the unit, its journal and the disk are looked at."""
         return self.snapshot.scope.is_local
 
+    def ago(self, seconds: float) -> datetime:
+        """The time so many seconds before this check."""
+        return self.snapshot.at - timedelta(seconds=seconds)
+
     @property
     def unit(self) -> UnitState | None:
         """The unit's state, if known."""
@@ -72,9 +77,14 @@ class Facts:
         its sandbox, say): then nothing is known.
         """
         view = value_of(self.snapshot.disk)
-        if view and view.state in ("missing", "empty") and self.heartbeat == "fresh" and self.status:
-            return None if self.status.source.state == "ok" else view
-        return view
+        told = self.source_by_the_bridge
+        hidden = view is not None and view.state in ("missing", "empty") and told is not None and told.state == "ok"
+        return None if hidden else view
+
+    @property
+    def source_by_the_bridge(self) -> SourceStatus | None:
+        """What the bridge says of its source, if it is heard."""
+        return self.status.source if self.status and self.heartbeat == "fresh" else None
 
     @property
     def reachable(self) -> bool | None:

@@ -97,6 +97,7 @@ def _finding(name: Rule, settings: ConditionRule | LevelRule, judgement: Judgeme
         groups=tuple(group for group in groups if group not in judgement.deaf),
         numbers=judgement.numbers,
         look_further=judgement.look_further,
+        since=judgement.since,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from healthcheck.config.rules import Limit
 from healthcheck.model.finding import Cause, Group, Number, Severity
@@ -18,6 +19,7 @@ class Judgement:
     numbers: tuple[Number, ...] = ()
     look_further: str = ""  # the command an operator runs next
     restart_helps: bool = True  # whether a restart of the bridge could mend it
+    since: datetime | None = None  # when the trouble began, where that is known
     deaf: frozenset[Group] = frozenset()  # groups that cannot be told of it
 
 

@@ -42,6 +42,9 @@ class Alert:
     reopened: int = 0  # how often in a row it came back soon after its end
     told: dict[Block, Told] = field(default_factory=dict)
     told_end: tuple[Block, ...] = ()
+    leading: Rule = ""  # the rule that says what is wrong now; empty: `rule`
+    known_as: str = ""  # the last title that was news
+    began_at: datetime | None = None  # when the trouble itself began, where that is known
 
     @property
     def id(self) -> str:
@@ -50,8 +53,16 @@ class Alert:
 
     @property
     def title(self) -> str:
-        """`stale_data (bridge stuck)`."""
-        return f"{self.rule} ({self.cause})" if self.cause else self.rule
+        """What is wrong now: `stale_data (bridge stuck)`. Once that is gone, what it was last known as."""
+        if self.known_as and (self.healthy_since or self.resolved_at):
+            return self.known_as
+        rule = self.leading or self.rule
+        return f"{rule} ({self.cause})" if self.cause else rule
+
+    @property
+    def since(self) -> datetime:
+        """When the trouble began; where that is not known, when a check noticed it."""
+        return self.began_at or self.opened_at
 
     def recipients(self, addresses: Addresses) -> dict[Block, Severity]:
         """Who must know, and the worst of it for them. A block that belongs to two groups is one recipient."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -57,7 +58,8 @@ class Cause(StrEnum):
     RECOVERING = "just back, catching up"
     CRASHED = "crashed"
     GAVE_UP = "crashed, systemd gave up"
-    STOPPED = "stopped by an operator"
+    STOPPED = "stopped, not failed"
+    MASKED = "unit masked"
     OVER_LIMIT = "over the limit"
     TOO_FEW_FILES = "too few files"
     PROBE_BLIND = "probe without an answer"
@@ -99,6 +101,7 @@ class Finding:
     numbers: tuple[Number, ...] = ()
     look_further: str = ""  # the command an operator runs next
     explained_by: Rule | None = None  # the finding of this check that this one is a consequence of
+    since: datetime | None = None  # when the trouble began, where that is known
 
     @property
     def title(self) -> str:

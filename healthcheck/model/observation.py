@@ -77,11 +77,18 @@ class UnitState:
     uptime_s: float | None  # since then, by the monotonic clock
     invocation_id: str  # new at each start of the unit
     status_text: str  # the unit's own STATUS= line
+    ended_at: datetime | None = None  # when the main process ended; None while it runs, or if it never did
+    is_masked: bool = False  # linked to /dev/null: nothing can start it
 
     @property
     def is_running(self) -> bool:
         """Whether the unit is up and has its process."""
         return self.active_state in ("active", "reloading") and self.main_pid > 0
+
+    @property
+    def state(self) -> str:
+        """`active (running)`, `inactive (dead), masked`."""
+        return f"{self.active_state} ({self.sub_state}){', masked' if self.is_masked else ''}"
 
     @property
     def hung_when_stopped(self) -> bool:

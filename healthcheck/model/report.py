@@ -40,7 +40,13 @@ class OpenAlert:
     words: str
     groups: tuple[Group, ...] = ()  # who must know
     told: tuple[Block, ...] = ()
-    untold: tuple[Block, ...] = ()  # recipients that could not be told yet
+    untold: tuple[Block, ...] = ()  # recipients that could not be told yet, or not yet how bad it is now
+    began_at: datetime | None = None  # when the trouble itself began, where that is known
+
+    @property
+    def since(self) -> datetime:
+        """When the trouble began; where that is not known, when a check noticed it."""
+        return self.began_at or self.opened_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,8 +124,10 @@ def reason_of(outcome: Outcome) -> str:
 
 
 def _scope(configured: Literal["auto", "local", "remote"], unit: Outcome) -> Scope:
-    if configured == "remote" or (configured == "auto" and isinstance(unit, NoSuchUnit)):
-        return Scope("remote", "the bridge does not run on this host")
+    if configured == "remote":
+        return Scope("remote", "health.scope is remote")
+    if configured == "auto" and isinstance(unit, NoSuchUnit):
+        return Scope("remote", f"no such unit here: {unit}")
     return Scope("local")
 
 

@@ -22,6 +22,7 @@ PROPERTIES = (
     "ExecMainCode",
     "ExecMainStatus",
     "ExecMainStartTimestampMonotonic",
+    "ExecMainExitTimestampMonotonic",
     "InvocationID",
     "StatusText",
     "CPUUsageNSec",
@@ -37,7 +38,7 @@ _EXIT_CODES = {"1": "exited", "2": "killed", "3": "dumped"}
 
 
 class NoSuchUnit(Exception):
-    """systemd does not know the unit, or there is no systemd: the bridge does not run on this host."""
+    """systemd does not know the unit, or there is no systemd here. The message says which."""
 
 
 class RestartRefused(Exception):
@@ -126,8 +127,15 @@ def parse_unit(properties: Mapping[str, str], monotonic_s: float, now: datetime)
     Raises:
         KeyError, ValueError: a property is missing or no number.
     """
-    started_us = _integer(properties, "ExecMainStartTimestampMonotonic")
-    uptime_s = monotonic_s - started_us / 1e6 if started_us else None
+
+    def ago_s(timestamp: str) -> float | None:
+        at_us = _integer(properties, timestamp)
+        return monotonic_s - at_us / 1e6 if at_us else None
+
+    def moment(ago_s: float | None) -> datetime | None:
+        return None if ago_s is None else datetime.fromtimestamp(now.timestamp() - ago_s, UTC)
+
+    uptime_s = ago_s("ExecMainStartTimestampMonotonic")
     return UnitState(
         active_state=properties["ActiveState"],
         sub_state=properties["SubState"],
@@ -136,10 +144,12 @@ def parse_unit(properties: Mapping[str, str], monotonic_s: float, now: datetime)
         exec_main_code=_EXIT_CODES.get(properties.get("ExecMainCode", ""), ""),
         exec_main_status=_integer(properties, "ExecMainStatus") or 0,
         main_pid=_integer(properties, "MainPID") or 0,
-        started_at=datetime.fromtimestamp(now.timestamp() - uptime_s, UTC) if uptime_s is not None else None,
+        started_at=moment(uptime_s),
         uptime_s=uptime_s,
         invocation_id=properties.get("InvocationID", ""),
         status_text=properties.get("StatusText", ""),
+        ended_at=moment(ago_s("ExecMainExitTimestampMonotonic")),
+        is_masked=properties.get("LoadState") == "masked",
     )
 
 

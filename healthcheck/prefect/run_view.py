@@ -79,7 +79,7 @@ def table(report: Report) -> list[dict[str, str]]:
 def summary(report: Report) -> str:
     """What stands above the table, as Markdown."""
     lines = [f"**{report.headline}**, {clock(report.snapshot.at)}"]
-    lines += [f"- open since {clock(alert.opened_at)}: **{alert.title}**: {alert.words}" for alert in report.alerts]
+    lines += [f"- open since {clock(alert.since)}: **{alert.title}**: {alert.words}" for alert in report.alerts]
     return "\n".join([*lines, *(f"- {line}" for line in _circumstances(report))])
 
 

@@ -27,7 +27,7 @@ def nagios(report: Report) -> str:
     """
     worst = [finding for finding in report.findings if finding.severity is report.severity]
     if report.severity is Severity.OK:
-        what = "every rule is content"
+        what = "found nothing wrong"
     else:
         what = "; ".join(f"{finding.title}: {finding.words}" for finding in worst)
     numbers = [number for finding in report.findings for number in finding.numbers]
@@ -53,10 +53,10 @@ def alert_lines(alerts: Iterable[Alert]) -> list[str]:
     lines = []
     for alert in alerts:
         end = f"over since {clock(alert.healthy_since or alert.resolved_at)}" if alert.resolved_at else "open"
-        lines.append(f"{alert.severity.upper():8} {alert.title}: since {clock(alert.opened_at)}, {end}")
+        lines.append(f"{alert.severity.upper():8} {alert.title}: since {clock(alert.since)}, {end}")
         lines += [f"         {words}" for words in alert.words]
         lines += [f"         done: {done}" for done in alert.done]
-        told = ", ".join(f"{block} ({clock(told.at)})" for block, told in sorted(alert.told.items()))
+        told = ", ".join(f"{to} ({known.severity}, {clock(known.at)})" for to, known in sorted(alert.told.items()))
         lines.append(f"         told: {told or 'nobody'}; for: {', '.join(sorted(alert.wanted)) or 'the log only'}")
     return lines
 
@@ -73,7 +73,7 @@ def _details(report: Report) -> list[str]:
         f"told {delivery.message.block}: {delivery.error or 'delivered'}: {delivery.message.subject}"
         for delivery in report.deliveries
     ]
-    lines += [f"open alert: {alert.title} since {clock(alert.opened_at)}" for alert in report.alerts]
+    lines += [f"open alert: {alert.title} since {clock(alert.since)}" for alert in report.alerts]
     if report.mute:
         lines.append(f"muted until {clock(report.mute.until)} by {report.mute.by}: {report.mute.why}")
     if report.previous_check_at:

@@ -63,6 +63,6 @@ def test_it_sees_unit_journal_cluster_and_alerts_and_changes_nothing(
     assert dashboard()["verdict"]["severity"] in ("warning", "critical")
     after = watch.machine.run("sh", "-c", f"ls -l --time-style=full-iso {STATE}; cat {STATE}/state.json").stdout
     assert after == before
-    watch.until_standing("process_stopped (stopped by an operator)")
+    watch.until_standing("process_stopped (stopped, not failed)")
     until(lambda: dashboard()["alerts"], 30, lambda: str(dashboard()))
-    assert dashboard()["alerts"][0]["title"] == "process_stopped (stopped by an operator)"
+    assert dashboard()["alerts"][0]["title"] == "process_stopped (stopped, not failed)"

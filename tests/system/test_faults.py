@@ -45,12 +45,12 @@ def test_an_operator_stops_the_unit_and_nothing_starts_it_again(watch: Watch, in
     with watch.producer():
         watch.healthy()
         watch.machine.run("systemctl", "stop", UNIT)
-        watch.until_alert("process_stopped (stopped by an operator)", told="trading")
+        watch.until_alert("process_stopped (stopped, not failed)", told="trading")
         watch.check()
         assert watch.bridge.show("ActiveState") == "inactive"
         watch.machine.run("systemctl", "start", UNIT)
         watch.until_quiet()
-    inbox.told_once("process_stopped (stopped by an operator)", "ops", "trading")
+    inbox.told_once("process_stopped (stopped, not failed)", "ops", "trading")
 
 
 def test_killed_again_and_again_it_is_one_crash_alert_and_systemd_brings_it_back(watch: Watch, inbox: Inbox) -> None:

@@ -224,7 +224,7 @@ function showAlerts([alerts, health]) {
 function alertCard(alert) {
   const told = alert.told.length ? `Told: ${alert.told.join(", ")}.` : alert.wanted.length ? `Nobody told yet; it is for ${alert.wanted.join(", ")}.` : "For the log only.";
   return element("article", { class: `alert ${alert.severity === "critical" ? "critical" : "warning"}` },
-    element("h3", {}, badge(alert.severity, alert.severity), alert.title, element("time", {}, `since ${clock(alert.opened_at)}${alert.clearing ? ", clearing" : ""}`)),
+    element("h3", {}, badge(alert.severity, alert.severity), alert.title, element("time", {}, `since ${clock(alert.since)}${alert.clearing ? ", clearing" : ""}`)),
     ...alert.words.map((words) => element("p", {}, words)),
     ...alert.done.map((done) => element("p", {}, `Done: ${done}`)),
     alert.causes.length > 1 ? element("p", { class: "note" }, `Causes so far: ${alert.causes.join(", then ")}`) : null,
@@ -234,7 +234,7 @@ function alertCard(alert) {
 
 function showPast(past) {
   rows("past", past.map((alert) => element("tr", {},
-    element("td", { class: "time" }, clock(alert.opened_at)),
+    element("td", { class: "time" }, clock(alert.since)),
     element("td", { class: "time" }, alert.lasted),
     element("td", {}, badge(alert.severity, alert.title)))), "none");
 }

@@ -35,4 +35,5 @@ def judge(facts: Facts) -> Judgement:
         Cause.PROBE_BLIND,
         look_further="scan-bridge-health check --json",
         restart_helps=False,
+        since=facts.ago(longest),
     )

@@ -39,6 +39,7 @@ def _unreachable(facts: Facts, reason: str) -> Judgement:
 def _not_heard(facts: Facts) -> Judgement:
     severity, unit, age = facts.rules.hazelcast.severity, facts.health.unit, facts.heartbeat_age_s
     heard = f"its heartbeat is {duration(age)} old" if age is not None else "the map holds no status of it"
+    since = facts.ago(age) if age is not None else None
     if facts.just_back:
         return unknown(f"{heard}, and {facts.just_back}: judged again at the next check", Cause.RECOVERING)
     if facts.unit is None:
@@ -48,10 +49,12 @@ def _not_heard(facts: Facts) -> Judgement:
             Cause.BRIDGE_SILENT,
             look_further=f"systemctl status {unit}",
             restart_helps=False,
+            since=since,
         )
     return Judgement(
         severity,
         f"this check reaches the cluster and the bridge's process runs, but {heard}: it is cut off, or hangs",
         Cause.CLIENT_WEDGED,
         look_further=f"journalctl -u {unit} -n 50",
+        since=since,
     )

@@ -12,7 +12,7 @@ def judge(condition: CheckCondition, health: Health) -> Judgement:
     """Bad while a recipient cannot be reached; told to the groups that can."""
     failing = condition.unreachable
     if not failing:
-        return ok("every message reached its recipient")
+        return ok("no delivery has failed" if any(health.addresses.values()) else "no recipient is set: nobody is told")
     reasons = "; ".join(f"{block}: {reason}" for block, reason in sorted(failing.items()))
     return Judgement(
         health.rules.notifier.severity,

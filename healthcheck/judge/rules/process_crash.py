@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from healthcheck.judge.facts import Facts
 from healthcheck.judge.judgement import Judgement, ok, unknown
 from healthcheck.model.finding import Cause
-from healthcheck.model.observation import UnitState, value_of
+from healthcheck.model.observation import JournalLine, UnitState, value_of
 from healthcheck.text import foreign
 
 
@@ -15,29 +17,37 @@ def judge(facts: Facts) -> Judgement:
     if unit is None:
         return unknown("the unit's state is unknown")
     if unit.active_state == "failed":
-        killed = "it did not end when it was stopped, so it was killed"
-        then = killed if unit.hung_when_stopped else "its retry timer starts it again"
-        return _crashed(facts, Cause.GAVE_UP, f"the unit has failed, result {unit.result}{_exit(unit)}; {then}")
+        then = "its retry timer starts it again"
+        if unit.hung_when_stopped:
+            then = "it did not end when it was stopped, so it was killed"
+        if unit.is_masked:  # then not even Restart= is in force any more
+            then = "its unit is masked, so nothing can start it"
+        words = f"the unit has failed, result {unit.result}{_exit(unit)}; {then}"
+        return _crashed(facts, Cause.MASKED if unit.is_masked else Cause.GAVE_UP, words, unit.ended_at)
     if unit.sub_state == "auto-restart":
         words = f"the main process died, result {unit.result}{_exit(unit)}; systemd is about to start it again"
-        return _crashed(facts, Cause.CRASHED, words)
+        return _crashed(facts, Cause.CRASHED, words, unit.ended_at)
     if died := _deaths(unit, facts.previous.unit if facts.previous else None):
         times = "once" if died == 1 else f"{died} times"
         then = "then the unit was stopped" if unit.active_state == "inactive" else "was started again by systemd"
-        words = f"the main process died {times} since the last check and {then}{_last_words(facts)}"
-        return _crashed(facts, Cause.CRASHED, words)
+        exits = _exits_in_journal(facts)
+        last = f" ({foreign(exits[-1].message)})" if exits else ""
+        words = f"the main process died {times} since the last check and {then}{last}"
+        return _crashed(facts, Cause.CRASHED, words, exits[0].at if exits else None)
     if unit.active_state in ("activating", "deactivating"):
-        return unknown(f"the unit is {unit.active_state} ({unit.sub_state})")
+        return unknown(f"the unit is {unit.state}")
     return ok(f"no crash; {unit.n_restarts} automatic restarts since the unit was started")
 
 
-def _crashed(facts: Facts, cause: Cause, words: str) -> Judgement:
+def _crashed(facts: Facts, cause: Cause, words: str, since: datetime | None) -> Judgement:
     return Judgement(
         facts.rules.process_crash.severity,
         words,
         cause,
         look_further=f"journalctl -u {facts.health.unit} -p notice -n 50",
-        restart_helps=facts.unit is not None and facts.unit.active_state != "inactive",  # who stopped it meant it
+        # Who stopped or masked it meant it.
+        restart_helps=facts.unit is not None and facts.unit.active_state != "inactive" and not facts.unit.is_masked,
+        since=since,
     )
 
 
@@ -56,8 +66,7 @@ def _exit(unit: UnitState) -> str:
     return f" ({unit.exec_main_code} by signal {unit.exec_main_status})" if unit.exec_main_code else ""
 
 
-def _last_words(facts: Facts) -> str:
+def _exits_in_journal(facts: Facts) -> list[JournalLine]:
     """What the journal says of it: once the process runs again, systemd has forgotten how the last one ended."""
     batch = value_of(facts.snapshot.journal)
-    exits = [line.message for line in batch.lines if "Main process exited" in line.message] if batch else []
-    return f" ({foreign(exits[-1])})" if exits else ""
+    return [line for line in batch.lines if "Main process exited" in line.message] if batch else []

@@ -13,12 +13,14 @@ def judge(facts: Facts) -> Judgement:
     if unit is None:
         return unknown("the unit's state is unknown")
     if unit.active_state != "inactive" or unit.sub_state == "auto-restart":
-        return ok(f"the unit is {unit.active_state} ({unit.sub_state})")
+        return ok(f"the unit is {unit.state}")
     ran = facts.previous is not None and facts.previous.unit is not None and facts.previous.unit.is_running
     when = "it was stopped since the last check" if ran else "it was stopped, or never started"
+    masked = ", and its unit is masked, so nothing can start it" if unit.is_masked else ""
     return Judgement(
         facts.rules.process_stopped.severity,
-        f"the bridge does not run: {when} (result {unit.result})",
-        Cause.STOPPED,
+        f"the bridge does not run: {when} (result {unit.result}){masked}",
+        Cause.MASKED if unit.is_masked else Cause.STOPPED,
         look_further=f"systemctl status {facts.health.unit}",
+        since=unit.ended_at,
     )

@@ -6,8 +6,9 @@ Only a bridge that had its chance and did not take it is restarted; nothing else
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bridge.model.order import ScanFile
 from healthcheck.judge.facts import Facts
 from healthcheck.judge.judgement import Judgement, bound, ok, unknown
 from healthcheck.model.finding import Cause, Number, Severity
@@ -42,7 +43,15 @@ def judge(facts: Facts) -> Judgement:
     why = diagnose(facts)
     limit = age.critical if age.severity is Severity.CRITICAL else age.warning
     words = f"{what} (limit {limit:g} s): {why.words}"
-    return Judgement(age.severity, words, why.cause, (age,), why.look_further, why.restart_helps)
+    return Judgement(
+        age.severity,
+        words,
+        why.cause,
+        (age,),
+        why.look_further,
+        why.restart_helps,
+        since=facts.ago(silent_s),
+    )
 
 
 def diagnose(facts: Facts) -> Diagnosis:
@@ -55,24 +64,30 @@ def diagnose(facts: Facts) -> Diagnosis:
             "scan-bridge status",
         )
     if facts.unit is not None and not facts.unit.is_running:
-        state = f"{facts.unit.active_state} ({facts.unit.sub_state})"
-        return Diagnosis(Cause.BRIDGE_DOWN, f"the bridge is not running: {state}", f"systemctl status {unit}")
+        return Diagnosis(
+            Cause.BRIDGE_DOWN, f"the bridge is not running: {facts.unit.state}", f"systemctl status {unit}"
+        )
     if (source := _source_away(facts)) is not None:
         return source
-    if not facts.is_local or facts.disk is None:
-        return _from_status(facts)
-    if facts.waiting is None:
-        return _producer(facts)
-    return _bridge(facts)
+    found = _from_disk(facts) if facts.is_local and facts.disk is not None else _from_status(facts)
+    return replace(found, words=found.words + _told_by_the_bridge(facts))
 
 
-def _bridge(facts: Facts) -> Diagnosis:
+def _from_disk(facts: Facts) -> Diagnosis:
+    return _producer(facts) if facts.waiting is None else _bridge(facts, facts.waiting)
+
+
+def _bridge(facts: Facts, file: ScanFile) -> Diagnosis:
     """Something newer waits on disk: the bridge has not published it."""
     journal = f"journalctl -u {facts.health.unit} -n 50"
-    waiting = foreign(facts.waiting.path) if facts.waiting else "a newer scan"
+    waiting = foreign(file.path)
     if facts.just_back:
         words = f"{waiting} waits on disk, and {facts.just_back}: judged again at the next check"
         return Diagnosis(Cause.RECOVERING, words, journal)
+    if _cannot_read(facts, file):
+        words = f"{waiting} waits on disk, and the bridge cannot read it, though this check can"
+        look_further = f"namei -l {shlex.quote(str(facts.config.source.root / file.path))}"
+        return Diagnosis(Cause.SOURCE_AWAY, words, look_further)
     if facts.all_bad:
         return Diagnosis(
             Cause.ALL_BAD,
@@ -106,11 +121,13 @@ def _producer(facts: Facts) -> Diagnosis:
 def _source_away(facts: Facts) -> Diagnosis | None:
     """ROOT cannot be read. Our own look counts; only without one the bridge's word does."""
     source = facts.config.source.root
-    look_further = f"findmnt -T {shlex.quote(str(source))}"
+    told = facts.source_by_the_bridge
     if facts.disk is not None:
-        state, reason = facts.disk.state, facts.disk.reason
-    elif facts.status is not None and facts.heartbeat == "fresh":
-        state, reason = facts.status.source.state, f"the bridge calls {facts.status.source.root} so"
+        state, reason = facts.disk.state, foreign(facts.disk.reason)
+        if told is not None and told.reason and told.reason != facts.disk.reason:
+            reason += f"; the bridge says: {foreign(told.reason)}"
+    elif told is not None:
+        state, reason = told.state, f"the bridge says: {foreign(told.reason or told.root)}"
     else:
         return None
     if state == "ok":
@@ -118,10 +135,27 @@ def _source_away(facts: Facts) -> Diagnosis | None:
     if state == "empty":
         if facts.entry is None:
             return None  # nothing was ever written: no reason to suspect a mount
-        words = f"the source has no day folder any more, as if it were unmounted ({foreign(reason)})"
+        words = f"the source has no day folder any more, as if it were unmounted ({reason})"
     else:
-        words = f"the source is {state} ({foreign(reason)})"
-    return Diagnosis(Cause.SOURCE_AWAY, words, look_further)
+        words = f"the source is {state} ({reason})"
+    tool = "namei -l" if "Permission denied" in reason else "findmnt -T"
+    return Diagnosis(Cause.SOURCE_AWAY, words, f"{tool} {shlex.quote(str(source))}")
+
+
+def _cannot_read(facts: Facts, file: ScanFile) -> bool:
+    """Whether the bridge, by its own fresh word, may not read where this file lies, or nothing at all."""
+    told = facts.source_by_the_bridge
+    if told is None:
+        return False
+    return told.state == "unreadable" or (told.state == "ok" and f"/{file.path.split('/')[0]}:" in told.reason)
+
+
+def _told_by_the_bridge(facts: Facts) -> str:
+    """The bridge's own word on its source, where that is not what this check saw."""
+    told = facts.source_by_the_bridge
+    if told is None or (told.state == "ok" and not told.reason):
+        return ""
+    return f"; the bridge says of its source: {foreign(told.reason) or told.state}"
 
 
 def _from_status(facts: Facts) -> Diagnosis:
@@ -135,6 +169,9 @@ def _from_status(facts: Facts) -> Diagnosis:
         return Diagnosis(Cause.BRIDGE_SILENT, words, look_further)
     held = facts.entry.held.key if facts.entry else None
     if status.newest is None or (held and (status.newest.mtime_ns, status.newest.path) <= held):
+        if status.source.reason:
+            words = "the bridge is alive, sees nothing newer, and cannot read all of its source"
+            return Diagnosis(Cause.SOURCE_AWAY, words, look_further)
         return Diagnosis(
             Cause.PRODUCER_STOPPED,
             "the producer stopped: the bridge is alive and sees nothing newer",

@@ -12,7 +12,7 @@ def judge(condition: CheckCondition, health: Health) -> Judgement:
     """Bad while the state is kept in the spare place."""
     problem = condition.state_problem
     if problem is None:
-        return ok("the check's state was written")
+        return ok("no trouble with the check's state is known")
     return Judgement(
         health.rules.state.severity,
         f"the health check cannot write its state: {problem}; it keeps it in {health.spare_state_dir} until then",

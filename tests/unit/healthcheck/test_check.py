@@ -261,7 +261,7 @@ def test_a_bridge_stopped_by_an_operator_is_told_and_not_started(world: World) -
     world.check()
     assert world.restarts == 0
     assert [subject.split("] ")[1] for subject in world.subjects()] == [
-        "WARNING: process_stopped (stopped by an operator)"
+        "WARNING: process_stopped (stopped, not failed)"
     ]
 
 
@@ -286,7 +286,7 @@ def test_from_another_host_nothing_is_restarted_and_that_is_said(world: World) -
     world.answers = {"scope": REMOTE} | dict.fromkeys(("unit", "cpu", "memory_bytes", "disk", "journal"), NOTHING)
     report = world.check()
     assert world.restarts == 0
-    assert "does not run on this host" in report.actions[0].words
+    assert "no such unit here" in report.actions[0].words
     assert any("only Hazelcast was looked at" in note for note in report.notes)
 
 

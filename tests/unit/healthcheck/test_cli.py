@@ -52,7 +52,7 @@ def report(**answers: object) -> Report:
 @pytest.mark.parametrize(
     ("answers", "code", "word"),
     [
-        ({}, 0, "OK - every rule is content"),
+        ({}, 0, "OK - found nothing wrong"),
         ({"memory_bytes": 200 * MB}, 1, "WARNING - memory (over the limit): the bridge uses 200 MB of memory"),
         ({"memory_bytes": 600 * MB}, 2, "CRITICAL - memory (over the limit): the bridge uses 600 MB of memory"),
         ({"unit": Unknown("no answer", "x")}, 3, "UNKNOWN - process_crash: the unit's state is unknown"),

@@ -130,9 +130,92 @@ def test_a_consequence_belongs_to_the_problem_it_follows_from() -> None:
     back = finding("hazelcast", OK)
     assert story.check(back, replace(stale, explained_by=None, cause=Cause.RECOVERING)) == {}
     told = story.check(back, replace(stale, explained_by=None, cause=Cause.BRIDGE_STUCK))
-    assert told["slack/ops"] == ["changed hazelcast"]
+    assert told["slack/ops"] == ["changed stale_data"]
     told = story.healthy(3, "hazelcast", "stale_data")
-    assert told[-1] == {block: ["resolved hazelcast"] for block in ("mail/ops", "slack/ops", "slack/trading")}
+    assert told[-1] == {block: ["resolved stale_data"] for block in ("mail/ops", "slack/ops", "slack/trading")}
+
+
+def test_the_title_is_what_is_wrong_now_also_where_a_consequence_outlives_its_cause() -> None:
+    story = Story()
+    away = finding("hazelcast", cause=Cause.HAZELCAST_AWAY)
+    stale = finding("stale_data", cause=Cause.HAZELCAST_AWAY, explained_by="hazelcast")
+    story.check(away, stale)
+    back = finding("hazelcast", OK)
+    story.check(back, finding("stale_data", cause=Cause.RECOVERING))
+    assert story.alerts[0].title == "stale_data (just back, catching up)"
+    story.check(back, finding("stale_data", cause=Cause.PRODUCER_STOPPED))
+    assert story.heard["slack/ops"][-1].title == story.alerts[0].title == "stale_data (producer stopped)"
+    assert story.alerts[0].words == ("stale_data is critical",)
+
+
+def test_the_end_has_the_title_that_was_told_not_that_of_the_passing_return() -> None:
+    story = Story()
+    away = finding("hazelcast", cause=Cause.HAZELCAST_AWAY)
+    story.check(away, finding("stale_data", cause=Cause.HAZELCAST_AWAY, explained_by="hazelcast"))
+    story.check(finding("hazelcast", OK), finding("stale_data", cause=Cause.RECOVERING))
+    story.healthy(3, "hazelcast", "stale_data")
+    assert [change.title for change in story.heard["slack/ops"]] == ["hazelcast (Hazelcast away)"] * 2
+
+
+def test_a_new_problem_while_an_old_one_is_called_over_is_told_under_its_own_title() -> None:
+    story = Story()
+    cut_off = finding("hazelcast", cause=Cause.CLIENT_WEDGED)
+    story.check(cut_off, finding("stale_data", cause=Cause.BRIDGE_STUCK, explained_by="hazelcast"))
+    story.healthy(1, "hazelcast", "stale_data")
+    masked = finding("process_stopped", WARNING, cause=Cause.MASKED)
+    stale = finding("stale_data", cause=Cause.BRIDGE_DOWN, groups=("ops", "trading"), explained_by="process_stopped")
+    told = story.check(finding("hazelcast", OK), masked, stale)
+    assert told["slack/ops"] == told["slack/trading"] == ["opened process_stopped"]
+    assert story.alerts[-1].covers == ("process_stopped", "stale_data")
+    told = story.check(finding("hazelcast", OK), masked, stale)
+    assert told["slack/ops"] == ["resolved hazelcast"], "the old problem ends by itself"
+
+
+def test_a_consequence_that_comes_back_alone_after_its_cause_was_gone_is_a_problem_of_its_own() -> None:
+    story = Story()
+    away = finding("hazelcast", cause=Cause.HAZELCAST_AWAY)
+    story.check(away, finding("stale_data", cause=Cause.HAZELCAST_AWAY, explained_by="hazelcast"))
+    story.healthy(1, "hazelcast", "stale_data")
+    told = story.check(finding("hazelcast", OK), finding("stale_data", cause=Cause.PRODUCER_STOPPED))
+    assert told["slack/ops"] == ["opened stale_data"]
+    assert [alert.covers for alert in story.alerts] == [("hazelcast",), ("stale_data",)]
+
+
+def test_a_problem_that_comes_back_before_it_was_called_over_is_the_same_one() -> None:
+    story = Story()
+    story.check(finding())
+    story.healthy(1)
+    assert story.check(finding()) == {}
+    assert len(story.alerts) == 1
+
+
+def test_whoever_was_not_told_how_bad_it_has_become_counts_as_untold() -> None:
+    story = Story()
+    story.check(finding("stale_data", WARNING))
+    story.deaf = {"slack/ops"}
+    story.check(finding("stale_data", CRITICAL))
+    (shown,) = Alerting(story.now, LIMITS, ADDRESSES).standing(story.alerts)
+    assert (shown.told, shown.untold) == (("mail/ops",), ("slack/ops",))
+
+
+def test_a_reminder_that_failed_leaves_nobody_untold() -> None:
+    story = Story()
+    story.check(finding())
+    story.deaf = {"slack/ops"}
+    story.check(finding(), after_s=4000)
+    assert Alerting(story.now, LIMITS, ADDRESSES).standing(story.alerts)[0].untold == ()
+
+
+def test_an_alert_says_since_when_the_trouble_has_been_and_not_only_when_it_was_noticed() -> None:
+    story = Story()
+    began = START - timedelta(seconds=45)
+    story.check(finding())
+    story.check(finding(), replace(finding("stale_data"), since=began, explained_by="memory"))
+    assert story.alerts[0].since == began
+    assert (story.check(finding()), story.alerts[0].since) == ({}, began), "what is known stays known"
+    later = Story()
+    later.check(finding())
+    assert (later.alerts[0].began_at, later.alerts[0].since) == (None, later.now)
 
 
 def test_several_problems_of_one_check_come_in_one_message() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.health_cases import NOW
+from support.health_cases import NOW, REMOTE, RUNNING, snapshot
 
-from healthcheck.alert.restart_policy import Decision, Refusal, RestartLog, RestartPolicy
+from healthcheck.alert.restart_policy import Decision, Refusal, RestartLog, RestartPolicy, obstacle
 from healthcheck.config.settings import Restarts
 from healthcheck.model.finding import Action, Cause, Finding, Severity
 
@@ -77,6 +78,14 @@ def test_an_obstacle_forbids_the_restart_and_costs_no_budget() -> None:
     todo, log = decide([finding("restart_bridge")], RestartLog(), obstacle="muted")
     assert todo == Refusal("stale_data", "not restarted: muted")
     assert log.times == ()
+
+
+def test_what_forbids_a_restart_is_named() -> None:
+    assert obstacle(snapshot(), muted=False) is None
+    assert obstacle(snapshot(), muted=True) == "muted"
+    assert obstacle(snapshot(scope=REMOTE), muted=False) == "no such unit here"
+    masked = replace(RUNNING, is_masked=True)
+    assert obstacle(snapshot(unit=masked), muted=False) == "its unit is masked"
 
 
 def test_times_in_the_future_after_a_step_of_the_clock_still_count() -> None:

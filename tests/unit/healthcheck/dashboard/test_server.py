@@ -67,7 +67,7 @@ def test_when_all_answer_the_rules_verdict_is_shown() -> None:
         "severity": "ok",
         "since": "2026-03-24T08:05:00.000000Z",
         "exact": True,
-        "words": "All 12 rules are content.",
+        "words": "Found nothing wrong, by 12 rules.",
     }
     assert [one["state"] for one in shown["sources"]] == ["ok"] * 5
     assert shown["scan"]["age_s"] == 1.0
@@ -132,6 +132,7 @@ def test_state_that_cannot_be_read_is_unknown_since_it_could() -> None:
 def test_from_another_host_unit_and_journal_are_not_looked_at() -> None:
     what = overview(report=Heard(report(scope=REMOTE), NOW, None))
     assert source(what, "systemd unit")["state"] == source(what, "Journal")["state"] == "none"
+    assert source(what, "systemd unit")["words"] == "not looked at: no such unit here"
 
 
 def test_control_characters_of_foreign_text_are_escaped() -> None:

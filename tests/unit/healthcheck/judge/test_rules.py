@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -234,6 +235,51 @@ def test_the_cause_of_stale_data_is_named_and_only_the_action_that_helps_is_take
     assert found.look_further
 
 
+DENIED = "/data/scans/2026-03-24: Permission denied"
+
+
+def source_says(state: SourceState, reason: str, **more: Any) -> BridgeStatus:
+    source = SourceStatus(root="/data/scans", state=state, watch_mode="inotify", reason=reason)
+    return status(source=source, **more)
+
+
+@pytest.mark.parametrize("state", ["ok", "unreadable"])
+def test_a_folder_that_only_the_bridge_cannot_read_is_told_with_its_reason_and_no_restart(state: SourceState) -> None:
+    """The check is run by root, say; the folder's mode keeps the bridge out."""
+    found = judged(snapshot(**WAITING, status=source_says(state, DENIED)), earlier(**BEFORE_OLD))["stale_data"]
+    assert (found.cause, found.action) == (Cause.SOURCE_AWAY, "alert")
+    assert DENIED in found.words
+    assert found.look_further == "namei -l /data/scans/2026-03-24/scan.arrow"
+
+
+def test_another_folder_that_the_bridge_cannot_read_does_not_excuse_one_that_is_stuck_but_is_told() -> None:
+    older = "/data/scans/2026-03-20: Permission denied"
+    found = judged(snapshot(**WAITING, status=source_says("ok", older)), earlier(**BEFORE_OLD))["stale_data"]
+    assert (found.cause, found.action) == (Cause.BRIDGE_STUCK, "restart_bridge")
+    assert older in found.words
+
+
+def test_a_source_that_only_the_bridge_misses_is_told_so_and_a_restart_may_bring_it_back() -> None:
+    """A mount that came after the unit's own view of the file systems, say."""
+    missing = source_says("missing", "/data/scans does not exist")
+    found = judged(snapshot(**WAITING, status=missing), earlier(**BEFORE_OLD))["stale_data"]
+    assert (found.cause, found.action) == (Cause.BRIDGE_STUCK, "restart_bridge")
+    assert "the bridge says of its source: /data/scans does not exist" in found.words
+
+
+def test_without_a_look_at_the_disk_what_the_bridge_cannot_read_explains_that_it_sees_nothing_newer() -> None:
+    blind = source_says("ok", DENIED, newest=None)
+    found = judged(snapshot(**OLD | {"disk": NOTHING}, status=blind), earlier(**BEFORE_OLD))["stale_data"]
+    assert found.cause is Cause.SOURCE_AWAY
+    assert DENIED in found.words
+
+
+def test_where_both_see_a_source_that_is_away_but_differently_both_reasons_are_told() -> None:
+    hangs = DiskView("unreadable", "/data/scans: no answer within 8 s")
+    found = judged(snapshot(**OLD | {"disk": hangs}, status=source_says("missing", "gone")), earlier(**BEFORE_OLD))
+    assert "no answer within 8 s; the bridge says: gone" in found["stale_data"].words
+
+
 def test_bad_files_counted_since_a_restart_of_the_bridge_explain_that_nothing_was_published() -> None:
     restarted = status(started_at=ago(40), counters=Counters(published=0, bad=2))
     found = judged(snapshot(**WAITING, status=restarted), earlier(**BEFORE_OLD))["stale_data"]
@@ -410,6 +456,46 @@ def test_a_bridge_stopped_by_an_operator_is_a_warning_of_its_own() -> None:
     assert findings["cpu"].severity is findings["memory"].severity is Severity.OK
 
 
+MASKED = replace(STOPPED, is_masked=True, ended_at=ago(70))
+
+
+def test_a_masked_unit_is_called_masked() -> None:
+    stopped = judged(snapshot(unit=MASKED), earlier())["process_stopped"]
+    assert stopped.title == "process_stopped (unit masked)"
+    assert "its unit is masked, so nothing can start it" in stopped.words
+    failed = judged(snapshot(unit=replace(FAILED, is_masked=True)), earlier())["process_crash"]
+    assert (failed.title, failed.action) == ("process_crash (unit masked)", "alert")
+    assert "nothing can start it" in failed.words
+    assert "retry timer" not in failed.words
+    running = judged(snapshot(unit=replace(RUNNING, is_masked=True)), earlier())["process_stopped"]
+    assert (running.severity, running.words) == (Severity.OK, "the unit is active (running), masked")
+
+
+def test_when_the_trouble_began_is_told_where_it_is_known() -> None:
+    died = JournalLine(ago(40), 5, "x.service: Main process exited, code=killed, status=9/KILL")
+    again = JournalLine(ago(20), 5, "x.service: Main process exited, code=killed, status=9/KILL")
+    crashed = {"unit": replace(RUNNING, n_restarts=2), "journal": JournalBatch((died, again), "c")}
+    cases: list[tuple[str, dict[str, Any], datetime | None]] = [
+        ("stale_data", WAITING, ago(90)),
+        ("process_stopped", {"unit": MASKED}, ago(70)),
+        ("process_crash", {"unit": replace(FAILED, ended_at=ago(15))}, ago(15)),
+        ("process_crash", crashed, ago(40)),
+        ("process_crash", {"unit": replace(RUNNING, n_restarts=2)}, None),
+        ("hazelcast", {"status": status(40)}, ago(40)),
+        ("hazelcast", {"hazelcast": AWAY, "entry": NOTHING, "status": NOTHING}, None),
+        ("memory", {"memory_bytes": 10**9}, None),
+    ]
+    for rule, answers, since in cases:
+        found = judged(snapshot(**answers), earlier(**BEFORE_OLD))[rule]
+        assert found.severity.is_bad
+        assert found.since == since, (rule, answers)
+
+
+def test_outside_expected_hours_the_silence_before_them_is_no_part_of_the_trouble() -> None:
+    just_opened = config(expected=[{"from": "08:14:20", "to": "17:00"}])
+    assert judged(snapshot(**OLD), earlier(**BEFORE_OLD), just_opened)["stale_data"].since == ago(40)
+
+
 @pytest.mark.parametrize(
     ("used_s", "severity"),
     [(127.0, Severity.OK), (127.1, Severity.WARNING), (145.0, Severity.WARNING), (145.1, Severity.CRITICAL)],
@@ -514,6 +600,13 @@ def test_a_group_that_cannot_be_reached_is_not_told_of_that_itself() -> None:
 def test_a_state_that_is_kept_in_the_spare_place_is_told() -> None:
     found = judged(snapshot(), earlier(), None, CheckCondition("/var/lib/x: No space left on device"))["state"]
     assert (found.severity, found.cause) == (Severity.WARNING, Cause.STATE_NOT_WRITABLE)
+
+
+def test_of_the_check_itself_no_more_is_said_than_is_known() -> None:
+    quiet = judged(snapshot(), earlier())
+    assert quiet["notifier"].words == "no delivery has failed"
+    assert judged(snapshot(), earlier(), config(groups={}))["notifier"].words == "no recipient is set: nobody is told"
+    assert "written" not in quiet["state"].words, "a look writes nothing"
 
 
 def test_a_rule_that_is_switched_off_says_nothing() -> None:

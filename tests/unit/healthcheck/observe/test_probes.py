@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ StatusText=
 Result=success
 NRestarts=0
 ExecMainStartTimestampMonotonic=0
+ExecMainExitTimestampMonotonic=0
 ExecMainCode=0
 ExecMainStatus=0
 ControlGroup=
@@ -44,6 +45,7 @@ StatusText=published 3 = fine
 Result=success
 NRestarts=1
 ExecMainStartTimestampMonotonic=2437316232
+ExecMainExitTimestampMonotonic=0
 ExecMainCode=0
 ExecMainStatus=0
 ControlGroup=/system.slice/t.service
@@ -60,6 +62,7 @@ StatusText=published 3 = fine
 Result=signal
 NRestarts=0
 ExecMainStartTimestampMonotonic=2437316232
+ExecMainExitTimestampMonotonic=2470000000
 ExecMainCode=2
 ExecMainStatus=9
 ControlGroup=
@@ -69,6 +72,23 @@ LoadState=loaded
 ActiveState=activating
 SubState=auto-restart
 InvocationID=d866700aa56c438596705e4ea58f13e6
+"""
+MASKED_AND_KILLED = """\
+MainPID=0
+StatusText=
+Result=signal
+NRestarts=0
+ExecMainStartTimestampMonotonic=2437316232
+ExecMainExitTimestampMonotonic=2470000000
+ExecMainCode=2
+ExecMainStatus=9
+ControlGroup=
+MemoryCurrent=[not set]
+CPUUsageNSec=18446744073709551615
+LoadState=masked
+ActiveState=failed
+SubState=failed
+InvocationID=8fdb1b1db07b4206b05701169c477aa6
 """
 
 
@@ -95,6 +115,18 @@ def test_a_unit_that_never_ran_has_no_process_and_no_uptime() -> None:
 def test_a_killed_process_is_read_with_its_signal() -> None:
     state = unit(ABOUT_TO_RESTART)
     assert (state.exec_main_code, state.exec_main_status, state.sub_state) == ("killed", 9, "auto-restart")
+    assert not state.is_masked
+
+
+def test_it_is_known_when_the_main_process_ended() -> None:
+    assert unit(ABOUT_TO_RESTART).ended_at == NOW - timedelta(seconds=30)
+    assert unit(ACTIVE).ended_at is None
+    assert unit(NEVER_STARTED).ended_at is None
+
+
+def test_a_masked_unit_is_known_as_masked() -> None:
+    assert unit(MASKED_AND_KILLED).is_masked
+    assert unit(MASKED_AND_KILLED).state == "failed (failed), masked"
 
 
 def test_a_value_of_several_lines_stays_one_value_and_cannot_pass_for_a_property() -> None:
@@ -305,6 +337,7 @@ def test_on_a_host_that_does_not_know_the_unit_only_the_cluster_is_looked_at(tmp
     )
     found = probes.observe(settings, None, None).snapshot
     assert found.scope.name == "remote"
+    assert found.scope.reason.startswith("no such unit here: ")
     nothing = Unknown(f"not looked at: {found.scope.reason}", "not asked")
     assert {found.unit, found.cpu, found.memory_bytes, found.disk, found.journal} == {nothing}
     assert isinstance(found.hazelcast, Known)
