@@ -19,7 +19,7 @@ exit codes:
   0   done
   1   failed: an error, or the bridge or its value is not as it should be
   2   wrong usage
-  69  Hazelcast cannot be reached
+  69  Hazelcast cannot be reached, or refuses
   78  the configuration is not valid
 """
 EX_UNAVAILABLE = 69  # sysexits.h

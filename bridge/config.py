@@ -133,9 +133,14 @@ class Hazelcast(Section):
         "$CREDENTIALS_DIRECTORY (systemd's LoadCredential=).",
     )
     call_timeout_s: Seconds = Field(2.0, description="Deadline of each call to the cluster.")
-    connect_timeout_s: Seconds = Field(5.0, description="Deadline of each attempt to open a connection.")
+    connect_timeout_s: Seconds = Field(5.0, description="Deadline for a member to answer; all are asked at once.")
     heartbeat_timeout_s: Seconds = Field(5.0, description="A member silent for so long counts as gone.")
     tls: Tls = Field(default_factory=Tls, description="TLS to the members.")
+
+    @property
+    def address(self) -> str:
+        """The cluster as an operator would write it: `name@host:port,…`."""
+        return f"{self.cluster_name}@{','.join(self.members)}"
 
     @field_validator("members")
     @classmethod

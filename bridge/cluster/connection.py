@@ -8,9 +8,6 @@ it can hang for ever in the authentication with a frozen member.)
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -20,20 +17,26 @@ from hazelcast.config import ReconnectMode
 from hazelcast.core import HazelcastJsonValue
 from hazelcast.lifecycle import LifecycleState
 
-from bridge.cluster.hazelcast_client import Client, Foreign, MapValue
+from bridge.cluster.hazelcast_client import CannotConnect, Client, Foreign, MapValue
+from bridge.cluster.hazelcast_errors import is_refusal, one_line
 from bridge.config import Hazelcast, credential_path
 
 T = TypeVar("T")
 
-# One backup member that does not acknowledge must not use up the deadline of the call.
-BACKUP_ACK_SHARE = 0.5
-BACKUP_LOOK_SHARE = 0.25
-# Both the expected and the new value of a compare-and-set fit into the send buffer, so that one write sends them.
-SOCKET_BUFFER_BYTES = 1024**2
+# How early before its deadline a call whose connection is gone is found.
+CLEANING_SHARE = 0.25
 
 
 class ClusterError(Exception):
     """The cluster did not do what was asked, or not in time. The message is one line for the operator."""
+
+
+class ClusterRefused(ClusterError):
+    """The cluster answered, and refused: another try does not help before something is changed there or here."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what}refused: {reason}")
+        self.refusal = what + reason
 
 
 class Cluster:
@@ -45,8 +48,10 @@ class Cluster:
         self._name = name
         self._client: Client | None = None
         self._map: Map[str, Any] | None = None
+        self._learnt: tuple[str, ...] = ()  # addresses of members, from the last connection
+        self._away = "not connected yet"
+        self._refusals: dict[str, str] = {}  # by what was refused
         self.lost = asyncio.Event()
-        self.away_reason = "not connected yet"
 
     @property
     def connected(self) -> bool:
@@ -55,64 +60,89 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """The cluster as an operator would write it: `name@host:port,…`."""
-        return f"{self._config.cluster_name}@{','.join(self._config.members)}"
+        """The cluster as an operator would write it."""
+        return self._config.address
+
+    @property
+    def condition(self) -> str:
+        """`connected to …`, `refuses (…): why`, or `away (…): why`."""
+        if self._refusals:
+            return f"refuses ({self.address}): {next(iter(self._refusals.values()))}"
+        return f"connected to {self.address}" if self.connected else f"away ({self.address}): {self._away}"
 
     async def connect(self) -> None:
-        """Open the connection, in place of an earlier one.
+        """Open the connection, in place of an earlier one, by any member that answers.
+
+        Tried are the configured ones and those that the last connection told of.
 
         Raises:
-            ClusterError: no member answered within `connect_timeout_s` each, or the cluster refused us.
+            ClusterError: no member answered within `connect_timeout_s`.
+            ClusterRefused: one did, and refused.
         """
+        if self._client is not None:
+            self._learnt = self._client.member_addresses or self._learnt
         await self.close()
         self.lost.clear()
+        try:
+            await self._start()
+        except ClusterError as error:
+            self._away = str(error)
+            self._refusals = {"connect": error.refusal} if isinstance(error, ClusterRefused) else {}
+            raise
+        self._refusals = {}
+
+    async def _start(self) -> None:
         try:
             config = _client_config(self._config, self._name, self._on_lifecycle)
         except OSError as error:
             raise ClusterError(f"password_file: {error}") from error
-        # Early enough for a backup member that does not acknowledge is before the call's deadline.
-        self._client = client = Client(config, cleaning_s=self._config.call_timeout_s * BACKUP_LOOK_SHARE)
+        config.cluster_members = list(dict.fromkeys([*self._config.members, *self._learnt]))
+        cleaning_s = self._config.call_timeout_s * CLEANING_SHARE
+        self._client = client = Client(config, self._config.connect_timeout_s, cleaning_s)
         starting = asyncio.create_task(client.start())
-        deadline_s = self._config.connect_timeout_s * len(self._config.members)
+        deadline_s = self._config.connect_timeout_s * 2 + self._config.call_timeout_s
         try:
-            with _LastConnectionError() as reason:
-                await asyncio.wait({starting}, timeout=deadline_s)
+            await asyncio.wait({starting}, timeout=deadline_s)
             if not starting.done():
                 raise ClusterError(f"no answer within {deadline_s:g} s")
-            if starting.exception():
-                raise ClusterError(reason.text or str(starting.exception())) from starting.exception()
+            try:
+                starting.result()
+            except CannotConnect as error:
+                raise ClusterRefused("", str(error)) if error.refused else ClusterError(str(error)) from error
+            except Exception as error:
+                raise ClusterError(one_line(error)) from error
         finally:
             if not starting.done():
                 await self.close()
                 await asyncio.wait({starting}, timeout=0.1)
-                starting.cancel()  # it may wait for a list of members that nobody will send
+                starting.cancel()  # it may wait for an answer that nobody will send
                 _forget(starting)
-        self._map = await self._call(client.open_map(self._config.map), "opening the map")
+        self._map = await self._call(client.open_map(self._config.map), "open", f"map {self._config.map}")
 
     async def get(self, key: str) -> MapValue | None:
         """What `key` holds; None for nothing. Raises ClusterError."""
-        found: MapValue | None = await self._call(self._require_map().get(key), f"get {key}")
+        found: MapValue | None = await self._call(self._require_map().get(key), "get", key)
         return found
 
     async def set(self, key: str, value: bytearray | HazelcastJsonValue) -> None:
         """Store `value`, whatever is there. Raises ClusterError."""
-        await self._call(self._require_map().set(key, value), f"set {key}")
+        await self._call(self._require_map().set(key, value), "set", key)
 
     async def put_if_absent(self, key: str, value: bytearray | HazelcastJsonValue) -> bool:
         """Store `value` if there is none; whether it was stored. Raises ClusterError."""
-        return await self._call(self._require_map().put_if_absent(key, value), f"put {key}") is None
+        return await self._call(self._require_map().put_if_absent(key, value), "put", key) is None
 
     async def replace_if_same(self, key: str, expected: MapValue, value: bytearray | HazelcastJsonValue) -> bool:
         """Store `value` if the present one equals `expected`; whether it was stored. Raises ClusterError."""
         old = expected.data if isinstance(expected, Foreign) else expected
-        return bool(await self._call(self._require_map().replace_if_same(key, old, value), f"replace {key}"))
+        return bool(await self._call(self._require_map().replace_if_same(key, old, value), "replace", key))
 
     async def reconfigure(self, config: Hazelcast, name: str) -> None:
         """Go on with another configuration; a connection made with the old one is closed."""
         if (config, name) != (self._config, self._name):
             await self.close()
             self._config, self._name = config, name
-            self.away_reason = "the configuration changed"
+            self._learnt, self._refusals, self._away = (), {}, "the configuration changed"
 
     async def close(self) -> None:
         """Close the connection, at the latest after 1 s."""
@@ -127,20 +157,28 @@ class Cluster:
             raise ClusterError("not connected")
         return self._map
 
-    async def _call(self, call: Coroutine[Any, Any, T], what: str) -> T:
+    async def _call(self, call: Coroutine[Any, Any, T], verb: str, key: str) -> T:
         # The call is abandoned, not cancelled: a response to a cancelled call would break the client's connection.
         task = asyncio.create_task(call)
         await asyncio.wait({task}, timeout=self._config.call_timeout_s)
         if not task.done():
             _forget(task)
-            raise ClusterError(f"{what}: no answer within {self._config.call_timeout_s:g} s")
+            raise ClusterError(f"{verb} {key}: no answer within {self._config.call_timeout_s:g} s")
+        kind = "read" if verb == "get" else "write"
         try:
-            return task.result()
+            answer = task.result()
         except Exception as error:
-            raise ClusterError(f"{what}: {type(error).__name__}: {error}") from error
+            if not is_refusal(error):
+                raise ClusterError(f"{verb} {key}: {one_line(error)}") from error
+            refused = ClusterRefused(f"{verb} {key}: ", one_line(error))
+            self._refusals[kind] = refused.refusal
+            raise refused from error
+        self._refusals.pop(kind, None)
+        return answer
 
     def _on_lifecycle(self, state: str) -> None:
         if state in (LifecycleState.DISCONNECTED, LifecycleState.SHUTTING_DOWN):
+            self._away, self._refusals = "connection lost", {}
             self.lost.set()
 
 
@@ -153,16 +191,13 @@ def _client_config(config: Hazelcast, name: str, on_lifecycle: Any) -> ClientCon
     client = ClientConfig()  # type: ignore[no-untyped-call]
     client.client_name = name
     client.cluster_name = config.cluster_name
-    client.cluster_members = list(config.members)
-    client.connection_timeout = config.connect_timeout_s
-    client.cluster_connect_timeout = 0  # one round over the members; the caller decides when to try again
     client.reconnect_mode = ReconnectMode.OFF
     client.heartbeat_timeout = config.heartbeat_timeout_s
     client.heartbeat_interval = config.heartbeat_timeout_s / 5
     client.invocation_timeout = config.call_timeout_s
     client.invocation_retry_pause = 0.05
-    client.operation_backup_timeout = config.call_timeout_s * BACKUP_ACK_SHARE
-    client.socket_options = [(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)]
+    # A backup member that cannot be reached from here would hold up each call; the member that is asked hears of it.
+    client.backup_ack_to_client_enabled = False
     client.lifecycle_listeners = [on_lifecycle]
     password_file = credential_path(config.password_file)
     if config.username is not None and password_file is not None:
@@ -178,26 +213,3 @@ def _client_config(config: Hazelcast, name: str, on_lifecycle: Any) -> ClientCon
         if key_file := credential_path(config.tls.key_file):
             client.ssl_keyfile = str(key_file)
     return client
-
-
-class _LastConnectionError(logging.Handler):
-    """Catches why a connection failed: the client only logs it ("Error during initial connection", with traceback)."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.text = ""
-        self._logger = logging.getLogger("hazelcast.internal.asyncio_connection")
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, ConnectionError) and error.errno:
-            self.text = os.strerror(error.errno)
-        elif error:
-            self.text = str(error) or type(error).__name__
-
-    def __enter__(self) -> _LastConnectionError:
-        self._logger.addHandler(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)

@@ -10,8 +10,9 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from bridge.arrow import InvalidScan, Scan, read_metadata
+from bridge.arrow import Scan
 from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.entries import UnreadableEntry, provenance_of
 from bridge.cluster.hazelcast_client import MapValue
 from bridge.model.order import Held, ScanFile, supersedes
 from bridge.model.provenance import Provenance
@@ -138,6 +139,6 @@ def _acknowledged(published: Published) -> Published:
 
 def _provenance(value: MapValue | None) -> Provenance | None:
     try:
-        return Provenance.from_metadata(read_metadata(value)) if isinstance(value, bytearray) else None
-    except InvalidScan:
+        return None if value is None else provenance_of(value)
+    except UnreadableEntry:
         return None

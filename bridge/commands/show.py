@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from hazelcast.core import HazelcastJsonValue
-from pydantic import ValidationError
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bridge.arrow import InvalidScan, read_metadata
-from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.connection import Cluster, ClusterError, ClusterRefused
+from bridge.cluster.entries import UnreadableEntry, provenance_of, status_of
+from bridge.cluster.hazelcast_client import MapValue
 from bridge.commands import render
 from bridge.config import Config
 from bridge.model.order import printable
@@ -62,11 +61,10 @@ def latest(config: Config, format: str, output: Path | None) -> int:
     if value is None:
         return _fail(f"{where}: no scan yet; is the bridge running? try: scan-bridge status")
     try:
-        provenance = Provenance.from_metadata(read_metadata(value)) if isinstance(value, bytearray) else None
-    except InvalidScan as error:
-        return _fail(f"{where}: not an Arrow stream: {error}")
-    if provenance is None:
-        return _fail(f"{where}: not written by a bridge")
+        provenance = provenance_of(value)
+    except UnreadableEntry as error:
+        return _fail(f"{where}: {error}")
+    assert isinstance(value, bytearray)  # else it had no provenance
     if format == "arrow" and output is None and sys.stdout.isatty():
         return _fail("binary output to a terminal; use -o FILE or a pipe")
     try:
@@ -150,7 +148,7 @@ def _watch(config: Config) -> int:
                 state, found = _parse_status(await cluster.get(config.hazelcast.status_key))
                 view: Any = status_view(found) if found else Text(state, style="bold red")
             except ClusterError as error:
-                view = Text(f"Hazelcast {cluster.address} cannot be reached: {error}", style="bold red")
+                view = Text(unavailable(cluster.address, error), style="bold red")
             clock = datetime.now(UTC).isoformat(timespec="seconds")
             live.update(Group(view, Text(f"\n{clock}   Ctrl-C ends", style="dim")))
             await asyncio.sleep(WATCH_S)
@@ -164,7 +162,7 @@ def _watch(config: Config) -> int:
     return 0
 
 
-async def _fetch(config: Config, key: str) -> Any:
+async def _fetch(config: Config, key: str) -> MapValue | None:
     _quiet_client()
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     cluster = Cluster(config.hazelcast, "scan-bridge command")
@@ -181,14 +179,13 @@ def _quiet_client() -> None:
     logger.addHandler(logging.NullHandler())
 
 
-def _parse_status(entry: Any) -> tuple[str, BridgeStatus | None]:
+def _parse_status(entry: MapValue | None) -> tuple[str, BridgeStatus | None]:
     if entry is None:
         return "no status yet; has the bridge ever run against this cluster?", None
     try:
-        text = entry.to_string() if isinstance(entry, HazelcastJsonValue) else entry
-        return "", BridgeStatus.model_validate_json(text)
-    except ValidationError as error:
-        return f"not a bridge's status: {error.errors()[0]['msg']}", None
+        return "", status_of(entry)
+    except UnreadableEntry as error:
+        return str(error), None
 
 
 def _alive(status: BridgeStatus) -> bool:
@@ -239,6 +236,10 @@ def _fail(reason: str) -> int:
 
 
 def _unavailable(config: Config, error: ClusterError) -> int:
-    address = f"{config.hazelcast.cluster_name}@{','.join(config.hazelcast.members)}"
-    print(f"scan-bridge: Hazelcast {address} cannot be reached: {error}", file=sys.stderr)
+    print(f"scan-bridge: {unavailable(config.hazelcast.address, error)}", file=sys.stderr)
     return UNAVAILABLE
+
+
+def unavailable(address: str, error: ClusterError) -> str:
+    """In one line, that Hazelcast cannot be used, and why."""
+    return f"Hazelcast {address} {error if isinstance(error, ClusterRefused) else f'cannot be reached: {error}'}"

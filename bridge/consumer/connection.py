@@ -123,10 +123,10 @@ class Connection:
 
     async def _keep_connected(self) -> None:
         trouble = Trouble(log, f"Hazelcast {self._settings.address} away")
-        with LibraryLog() as library_log:
+        with LibraryLog():
             while True:
                 try:
-                    session = self._session = await open_session(self._settings, library_log)
+                    session = self._session = await open_session(self._settings)
                     await self._serve(session, trouble)
                 except Exception as error:  # noqa: BLE001  # whatever it is, the remedy is a new connection
                     reason = str(error) if isinstance(error, Away) else f"{type(error).__name__}: {error}"

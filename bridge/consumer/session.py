@@ -8,23 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from hazelcast.config import Config, ReconnectMode
-from hazelcast.errors import HazelcastClientNotActiveError
 from hazelcast.lifecycle import LifecycleState
 
-from bridge.cluster.hazelcast_client import Client
+from bridge.cluster.hazelcast_client import CannotConnect, Client
+from bridge.cluster.hazelcast_errors import one_line
 from bridge.consumer.settings import Settings
 
 T = TypeVar("T")
 
 CLIENT_NAME = "scan-consumer"
 SHUTDOWN_S = 1.0
-_REASON_LENGTH = 200
 # The loggers of the library's asyncio client. One trouble is up to a dozen lines there, with tracebacks.
 _LOGGERS = (
     "hazelcast.lifecycle",
@@ -81,13 +79,13 @@ class Session:
         _forget(closing)
 
 
-async def open_session(settings: Settings, library_log: LibraryLog) -> Session:
-    """Connect. `library_log` is what the library logs meanwhile.
+async def open_session(settings: Settings) -> Session:
+    """Connect.
 
     Raises:
-        Away: no member answered within `connect_timeout_s` each, or the cluster refused us.
+        Away: no member answered within `connect_timeout_s`, or the cluster refused us.
     """
-    client = Client(_config(settings), cleaning_s=settings.call_timeout_s / 4)
+    client = Client(_config(settings), settings.connect_timeout_s, cleaning_s=settings.call_timeout_s / 4)
     session = Session(client, settings.call_timeout_s)
 
     def on_lifecycle(state: str) -> None:
@@ -95,15 +93,14 @@ async def open_session(settings: Settings, library_log: LibraryLog) -> Session:
             session.lose()
 
     client.lifecycle_service.add_listener(on_lifecycle)
-    library_log.last_error = ""
     starting = asyncio.create_task(client.start())
     try:
-        await within(settings.connect_timeout_s * len(settings.members), starting, "connecting")
+        await within(settings.connect_timeout_s * 2 + settings.call_timeout_s, starting, "connecting")
     except BaseException as error:
         await session.close()
         starting.cancel()  # it may wait for what nobody will send
-        if isinstance(error, Away) and library_log.last_error:
-            raise Away(library_log.last_error) from error
+        if isinstance(error.__cause__, CannotConnect):
+            raise Away(str(error.__cause__)) from error.__cause__
         raise
     return session
 
@@ -122,7 +119,7 @@ async def within(timeout_s: float, answer: Coroutine[Any, Any, T] | asyncio.Task
     try:
         return task.result()
     except Exception as error:
-        raise Away(f"{what}: {_one_line(error)}") from error
+        raise Away(f"{what}: {one_line(error)}") from error
 
 
 def _config(settings: Settings) -> Config:
@@ -131,9 +128,6 @@ def _config(settings: Settings) -> Config:
     config.cluster_name = settings.cluster_name
     config.cluster_members = list(settings.members)
     config.reconnect_mode = ReconnectMode.OFF
-    config.connection_timeout = settings.connect_timeout_s
-    config.cluster_connect_timeout = 0  # one round over the members; when to try again is decided elsewhere
-    config.async_start = True  # one member that answers is enough to begin with
     config.heartbeat_timeout = settings.connect_timeout_s
     config.heartbeat_interval = settings.connect_timeout_s / 5
     config.invocation_timeout = settings.call_timeout_s
@@ -145,33 +139,16 @@ def _forget(task: asyncio.Future[Any]) -> None:
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
-def _one_line(error: BaseException) -> str:
-    """The server's exceptions carry its stack; the first line says what is wrong."""
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    line = next(iter(str(error).splitlines()), "")
-    return "".join(c if c.isprintable() else " " for c in line)[:_REASON_LENGTH] or type(error).__name__
-
-
 class LibraryLog(logging.Filter):
-    """Keeps what the library logs in the running thread out of the log, but for the last error: it says why.
-
-    Use as a context manager.
-    """
+    """Keeps what the library logs in the running thread out of the log. Use as a context manager."""
 
     def __init__(self) -> None:
         super().__init__()
         self._thread = threading.get_ident()
-        self.last_error = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let through what other threads log."""
-        if record.thread != self._thread:
-            return True
-        error = record.exc_info[1] if record.exc_info else None
-        if error and not isinstance(error, HazelcastClientNotActiveError):
-            self.last_error = _one_line(error)
-        return False
+        return record.thread != self._thread
 
     def __enter__(self) -> LibraryLog:
         for name in _LOGGERS:

@@ -42,12 +42,10 @@ class Connector:
                     await self._cluster.lost.wait()
             except TimeoutError:
                 return
-            self._cluster.away_reason = "connection lost"
             log.warning("Hazelcast connection lost: %s", self._cluster.address)
         try:
             await self._cluster.connect()
         except ClusterError as error:
-            self._cluster.away_reason = str(error)
             self.attempted.set()
             await asyncio.sleep(self._backoff.met(str(error)))
             return

@@ -155,7 +155,7 @@ class Bridge:
         """How long a step of this stage may take when all is well or Hazelcast does not answer."""
         hazelcast = self._config.hazelcast
         longest_step_s = {
-            "connector": hazelcast.connect_timeout_s * len(hazelcast.members) + hazelcast.call_timeout_s + 4,
+            "connector": hazelcast.connect_timeout_s * 2 + hazelcast.call_timeout_s * 2 + 4,
             "publisher": hazelcast.call_timeout_s * 4 + BACKOFF_S,
             "reporter": hazelcast.call_timeout_s * 2 + BACKOFF_S,
         }

@@ -134,10 +134,7 @@ class StatusReporter:
             parts.append(f"waiting for scans: {self._discovery.reason}")
         elif self._discovery.reason:
             parts.append(f"cannot read all of the source: {self._discovery.reason}")
-        if self._cluster.connected:
-            parts.append(f"hazelcast connected to {self._cluster.address}")
-        else:
-            parts.append(f"hazelcast away ({self._cluster.address}): {self._cluster.away_reason}")
+        parts.append(f"hazelcast {self._cluster.condition}")
         if self._metrics.bad:
             parts.append(f"{self._metrics.bad} bad")
         return "; ".join(parts)

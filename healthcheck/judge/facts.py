@@ -22,6 +22,10 @@ from healthcheck.model.observation import DiskView, Known, Snapshot, UnitState, 
 Heartbeat = Literal["fresh", "silent", "none", "unknown"]
 
 
+# In the bridge's line for `systemctl status`: all it can say while it may not write its status into the map.
+REFUSES = "hazelcast refuses "
+
+
 @dataclass(frozen=True)
 class Facts:
     """One check's snapshot in the light of the last one's."""
@@ -91,6 +95,16 @@ class Facts:
         """Whether this check reached the cluster."""
         reach = value_of(self.snapshot.hazelcast)
         return None if reach is None else reach.reachable
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the cluster answers with no: to this check or, by the bridge's own word, to the bridge; else None."""
+        reach = value_of(self.snapshot.hazelcast)
+        if reach is not None and reach.refused:
+            return f"the cluster refuses this check: {reach.detail}"
+        if self.unit is not None and self.unit.is_running and REFUSES in self.unit.status_text:
+            return f"the cluster refuses the bridge, by its own word: {self.unit.status_text}"
+        return None
 
     @cached_property
     def clock_step_s(self) -> float | None:

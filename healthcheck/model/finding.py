@@ -52,6 +52,7 @@ class Cause(StrEnum):
     BRIDGE_SILENT = "bridge silent"
     CLIENT_WEDGED = "bridge cut off from Hazelcast"
     HAZELCAST_AWAY = "Hazelcast away"
+    HAZELCAST_REFUSES = "Hazelcast refuses"
     SOURCE_AWAY = "source unmounted or unreadable"
     ALL_BAD = "all new files bad"
     CLOCK_STEPPED = "clock stepped"

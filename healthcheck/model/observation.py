@@ -110,10 +110,14 @@ class CpuReading:
 
 @dataclass(frozen=True, slots=True)
 class ClusterReach:
-    """Whether this check reached the cluster; `detail` names the cluster, or the reason."""
+    """Whether this check can read the map; `detail` names the cluster, or the reason.
+
+    `refused`: the cluster answered, with no.
+    """
 
     reachable: bool
     detail: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

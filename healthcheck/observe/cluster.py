@@ -6,17 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
-from hazelcast.core import HazelcastJsonValue
-from pydantic import ValidationError
-
-from bridge.arrow import InvalidScan, read_metadata
-from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.connection import Cluster, ClusterError, ClusterRefused
+from bridge.cluster.entries import UnreadableEntry, provenance_of, status_of
+from bridge.cluster.hazelcast_client import MapValue
 from bridge.config import Hazelcast, credential_path
 from bridge.model.provenance import Provenance
-from bridge.model.status import SCHEMA_VERSION, BridgeStatus
+from bridge.model.status import BridgeStatus
 from healthcheck.model.observation import Answer, ClusterReach, Known, Unknown, value_of
+
+T = TypeVar("T")
 
 CLIENT_NAME = "scan-bridge-health"
 
@@ -77,7 +77,7 @@ async def _wait_for_status(
 async def _look(config: Hazelcast, deadline_s: float) -> MapAnswers:
     cluster = Cluster(config, CLIENT_NAME)
     how = f"Hazelcast client to {cluster.address}"
-    away = Unknown("the cluster was not reached", how)
+    away = Unknown("the map was not read", how)
     try:
         async with asyncio.timeout(deadline_s):
             await cluster.connect()
@@ -85,13 +85,13 @@ async def _look(config: Hazelcast, deadline_s: float) -> MapAnswers:
             status_value = await _get(cluster, config.status_key)
             scan_value = await _get(cluster, config.scan_key)
     except ClusterError as error:
-        return MapAnswers(Known(ClusterReach(False, str(error)), how), away, away)
+        return MapAnswers(Known(_unread(error), how), away, away)
     except TimeoutError:
         return MapAnswers(Known(ClusterReach(False, f"no answer within {deadline_s:g} s"), how), away, away)
     finally:
         await cluster.close()
     if isinstance(status_value, ClusterError) and isinstance(scan_value, ClusterError):
-        return MapAnswers(Known(ClusterReach(False, str(scan_value)), how), away, away)
+        return MapAnswers(Known(_unread(scan_value), how), away, away)
     where = f"{how}, map {config.map}"
     return MapAnswers(
         Known(ClusterReach(True, cluster.address), how),
@@ -100,7 +100,11 @@ async def _look(config: Hazelcast, deadline_s: float) -> MapAnswers:
     )
 
 
-async def _get(cluster: Cluster, key: str) -> Any:
+def _unread(error: ClusterError) -> ClusterReach:
+    return ClusterReach(False, str(error), refused=isinstance(error, ClusterRefused))
+
+
+async def _get(cluster: Cluster, key: str) -> MapValue | ClusterError | None:
     """The value, or the error in its place: one entry that cannot be read does not hide the other."""
     try:
         return await cluster.get(key)
@@ -108,37 +112,22 @@ async def _get(cluster: Cluster, key: str) -> Any:
         return error
 
 
-def parse_entry(value: Any, how: str) -> Answer[Provenance | None]:
+def parse_entry(value: MapValue | ClusterError | None, how: str) -> Answer[Provenance | None]:
     """The scan's metadata, from what the map holds under its key."""
-    match value:
-        case None:
-            return Known(None, how)
-        case ClusterError():
-            return Unknown(str(value), how)
-        case bytearray() | bytes():
-            try:
-                provenance = Provenance.from_metadata(read_metadata(value))
-            except InvalidScan as error:
-                return Unknown(f"the value is no scan: {error}", how)
-            return Known(provenance, how) if provenance else Unknown("no bridge wrote the value", how)
-        case _:
-            return Unknown(f"the value is no scan but a {type(value).__name__}", how)
+    return _parsed(value, provenance_of, how)
 
 
-def parse_status(value: Any, how: str) -> Answer[BridgeStatus | None]:
+def parse_status(value: MapValue | ClusterError | None, how: str) -> Answer[BridgeStatus | None]:
     """The bridge's status, from what the map holds under its key."""
-    match value:
-        case None:
-            return Known(None, how)
-        case ClusterError():
-            return Unknown(str(value), how)
-        case HazelcastJsonValue():
-            try:
-                status = BridgeStatus.model_validate_json(value.to_string())
-            except ValidationError as error:
-                return Unknown(f"the status cannot be read: {error.error_count()} fields are wrong", how)
-            if status.schema_version != SCHEMA_VERSION:
-                return Unknown(f"the status has schema {status.schema_version}, known is {SCHEMA_VERSION}", how)
-            return Known(status, how)
-        case _:
-            return Unknown(f"the status is no JSON value but a {type(value).__name__}", how)
+    return _parsed(value, status_of, how)
+
+
+def _parsed(value: MapValue | ClusterError | None, read: Callable[[MapValue], T], how: str) -> Answer[T | None]:
+    if value is None:
+        return Known(None, how)
+    if isinstance(value, ClusterError):
+        return Unknown(str(value), how)
+    try:
+        return Known(read(value), how)
+    except UnreadableEntry as error:
+        return Unknown(str(error), how)

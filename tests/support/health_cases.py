@@ -115,6 +115,7 @@ ABOUT_TO_RESTART = replace(
 )
 REACHED = ClusterReach(True, "dev@127.0.0.1:5701")
 AWAY = ClusterReach(False, "connection refused")
+REFUSES = ClusterReach(False, "refused: Authentication failed", refused=True)
 LOCAL = Scope("local")
 REMOTE = Scope("remote", "no such unit here")
 HEALTHY_CHECK = CheckCondition()

@@ -14,6 +14,8 @@ def judge(facts: Facts) -> Judgement:
     reach = facts.snapshot.hazelcast
     if isinstance(reach, Unknown):
         return unknown(f"not asked: {reach.reason}")
+    if facts.refusal:
+        return _refused(facts, facts.refusal)
     if not reach.value.reachable:
         return _unreachable(facts, reach.value.detail)
     if facts.unit is not None and not facts.unit.is_running:
@@ -23,6 +25,16 @@ def judge(facts: Facts) -> Judgement:
     if facts.heartbeat == "fresh":
         return ok(f"{reach.value.detail} reached, heartbeat {duration(facts.heartbeat_age_s or 0)} old")
     return _not_heard(facts)
+
+
+def _refused(facts: Facts, refusal: str) -> Judgement:
+    return Judgement(
+        facts.rules.hazelcast.severity,
+        f"{refusal}; restarting the bridge is useless",
+        Cause.HAZELCAST_REFUSES,
+        look_further="scan-bridge status",
+        restart_helps=False,
+    )
 
 
 def _unreachable(facts: Facts, reason: str) -> Judgement:

@@ -32,7 +32,8 @@ def judge(facts: Facts) -> Judgement:
         return ok("no scans are expected at this hour")
     if facts.age_s is None:
         if facts.reachable is False:
-            return unknown("the map cannot be read and was not read before", Cause.HAZELCAST_AWAY)
+            cause = Cause.HAZELCAST_REFUSES if facts.refusal else Cause.HAZELCAST_AWAY
+            return unknown("the map cannot be read and was not read before", cause)
         return unknown("the age of the scan in the map cannot be told")
     # Silence before the window opened is nobody's fault.
     silent_s = min(facts.age_s, facts.expected_for_s)
@@ -57,6 +58,9 @@ def judge(facts: Facts) -> Judgement:
 def diagnose(facts: Facts) -> Diagnosis:
     """The cause of old data, told from outside in: cluster, process, source, bad files, bridge, producer."""
     unit = facts.health.unit
+    if facts.refusal:
+        words = f"{facts.refusal}; a restart of the bridge is useless"
+        return Diagnosis(Cause.HAZELCAST_REFUSES, words, "scan-bridge status")
     if facts.reachable is False:
         return Diagnosis(
             Cause.HAZELCAST_AWAY,

@@ -112,7 +112,7 @@ def test_the_scans_metadata_and_the_status_are_read(member: Member, map_name: st
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("text", "no scan but a str"),
+        ("text", "no scan but a string"),
         (bytearray(b"\x00\x01"), "no scan"),
         (bytearray(pa.schema([pa.field("x", pa.int8())]).serialize().to_pybytes()), "no bridge wrote"),
     ],

@@ -170,10 +170,9 @@ def test_the_line_of_a_bridge_that_has_just_begun(parts: Parts) -> None:
 
 def test_the_line_says_what_is_missing(parts: Parts) -> None:
     parts.discovery.state, parts.discovery.reason = "missing", "/scans does not exist"
-    parts.cluster.away_reason = "connection refused"
     line = parts.report.line()
     assert "; waiting for scans: /scans does not exist; " in line
-    assert line.endswith(": connection refused")
+    assert line.endswith(": not connected yet")
 
 
 def test_the_line_of_a_bridge_at_work(parts: Parts) -> None:

@@ -16,6 +16,7 @@ from support.health_cases import (
     LOCAL,
     NOW,
     REACHED,
+    REFUSES,
     REMOTE,
     RUNNING,
     STOPPED,
@@ -356,6 +357,23 @@ def test_a_cluster_that_the_check_cannot_reach_is_critical_and_no_reason_to_rest
     found = judged(snapshot(hazelcast=AWAY, entry=NOTHING, status=NOTHING), earlier())["hazelcast"]
     assert (found.severity, found.cause, found.action) == (Severity.CRITICAL, Cause.HAZELCAST_AWAY, "alert")
     assert found.groups == ("ops",)
+
+
+def test_a_cluster_that_refuses_the_check_is_told_as_such_and_is_no_reason_to_restart() -> None:
+    findings = judged(snapshot(hazelcast=REFUSES, entry=NOTHING, status=NOTHING), earlier(**BEFORE_OLD))
+    for rule, groups in {"hazelcast": ("ops",), "stale_data": ("ops", "trading")}.items():
+        found = findings[rule]
+        assert (found.severity, found.cause, found.action) == (Severity.CRITICAL, Cause.HAZELCAST_REFUSES, "alert")
+        assert found.groups == groups
+        assert "refused: Authentication failed" in found.words
+        assert "cannot reach" not in found.words
+
+
+def test_a_bridge_that_the_cluster_refuses_says_so_where_it_cannot_write_its_status_and_is_not_restarted() -> None:
+    own_word = "published 7; hazelcast refuses (prod@10.0.0.5:5701): set bridge_status: SplitBrainProtectionException"
+    found = judged(snapshot(status=status(21), unit=replace(RUNNING, status_text=own_word)), earlier())["hazelcast"]
+    assert (found.severity, found.cause, found.action) == (Severity.CRITICAL, Cause.HAZELCAST_REFUSES, "alert")
+    assert own_word in found.words
 
 
 @pytest.mark.parametrize("heard", [status(21), None])
