@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Compiled once and kept: without it, each of the many short commands of a test compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the commands
@@ -55,7 +57,7 @@ test: ## run every test; as root it installs what they need from Debian (ARGS=".
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need neither services nor root
-	@$(PYTHON) -m pytest tests/unit -m "not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
+	@$(PYTHON) -m pytest tests/unit --numprocesses logical --dist worksteal -m "not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
 
 .PHONY: check
 check: setup ## lint, format, types, imports, locks: ruff, mypy --strict, import-linter

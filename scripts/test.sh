@@ -17,6 +17,8 @@ if [[ -n $unmet ]]; then
 fi
 scripts/setup.sh dev
 status=0
-.venv/bin/python -m pytest "$@" || status=$?
+# More workers than cores, for most tests wait most of the time.
+workers=${WORKERS:-$((2 * $(nproc)))}
+.venv/bin/python -m pytest --numprocesses "$workers" --dist loadgroup "$@" || status=$?
 [[ -z $cannot_run ]] || echo "$cannot_run"
 exit "$status"

@@ -18,7 +18,10 @@ from support.hazelcast_member import Member, MemberError
 from support.leftovers import Watchman, keep_mounts_private
 
 pytest_plugins = ["support.prefect_server"]
-UNMET = (Path(__file__).parents[1] / "scripts" / "debian.sh", "unmet")
+TESTS = Path(__file__).parent
+UNMET = (TESTS.parent / "scripts" / "debian.sh", "unmet")
+LONGEST_FIRST = {"system": 0, "e2e": 1, "integration": 2}  # the rest after them
+MADE_ONCE = {"prefect_server", "chromium", "site"}
 WATCHMAN = pytest.StashKey[Watchman]()
 
 
@@ -68,8 +71,16 @@ def map_name(request: pytest.FixtureRequest, client: hazelcast.HazelcastClient) 
     client.get_map(name).blocking().destroy()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What this machine has not the means for is skipped, by its mark."""
+    """For pytest-xdist: what is costly to make is made by one worker, and the quick tests fill up the end.
+
+    What this machine has not the means for is skipped, by its mark.
+    """
+    items.sort(key=lambda item: LONGEST_FIRST.get(item.path.relative_to(TESTS).parts[0], 3))
+    for item in items:
+        for fixture in MADE_ONCE & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(fixture))
     for line in subprocess.run(UNMET, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
         mark, _, reason = line.partition(" ")
         for item in items:
