@@ -13,16 +13,15 @@ check_python() {
 release_name() {
     local version hash
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$SOURCE/pyproject.toml")
-    hash=$(cd "$SOURCE" && find bridge healthcheck systemd docs/config.example.toml pyproject.toml scripts/*install* \
-        scripts/scan_bridge_restart.sh -type f ! -name '*.pyc' -print0 |
+    hash=$(cd "$SOURCE" && find bridge healthcheck systemd docs/config.example.toml pyproject.toml requirements \
+        scripts/*install* scripts/packages.sh scripts/scan_bridge_restart.sh -type f ! -name '*.pyc' -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(echo "$PREFIX $SERVICE_USER $PREFECT $("$PYTHON" -V)") | sha256sum)
     echo "$version-${hash:0:12}"
 }
 
 # Build release $1 (a path) completely, or leave nothing behind.
 build_release() {
-    local release=$1 sources extra=
-    [ "$PREFECT" = no ] || extra='[prefect]'
+    local release=$1 sources
     say "building $release (a minute or two)"
     sources=$(mktemp -d)
     # shellcheck disable=SC2064  # the values of now are meant
@@ -32,7 +31,7 @@ build_release() {
         tar -xf - -C "$sources" --no-same-owner
     mkdir -p "${release%/*}"
     "$PYTHON" -m venv "$release"
-    "$release/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$sources$extra" >&2 ||
+    fill "$release/bin/python" "$sources" >&2 ||
         die "the new version could not be built; what was installed before is untouched"
     install -m 755 "$SOURCE/scripts/scan_bridge_restart.sh" "$release/bin/"
     render "$sources" "$release/share/scan-bridge"
@@ -43,6 +42,38 @@ build_release() {
     compile_all "$release"
     rm -rf "$sources"
     trap - EXIT
+}
+
+# Into the Python $1: the locked packages, then the project from its sources $2. Nothing is resolved.
+fill() {
+    pip_install "$1" --quiet --no-compile --require-hashes --requirement "$SOURCE/requirements/build.txt" || return 1
+    in_batches "$(lock_in_use)" pip_install "$1" --quiet --no-compile || return 1
+    pip_install "$1" --quiet --no-compile --no-index "$2" || return 1
+    local problems
+    problems=$("$1" -m pip --disable-pip-version-check check) || { echo "$problems"; return 1; }
+}
+
+# Which of requirements/*.txt an installation has.
+lock_in_use() {
+    if [ "$PREFECT" = no ]; then echo runtime; else echo prefect; fi
+}
+
+# Download what a release is made of into the folder WHEELS, for hosts like this one without a network.
+do_wheels() {
+    local folder venv
+    check_python
+    [ -n "${WHEELS:-}" ] || die "say where to: make wheels WHEELS=DIR"
+    folder=$WHEELS WHEELS='' venv=$(mktemp -d)
+    # shellcheck disable=SC2064  # the value of now is meant
+    trap "rm -rf '$venv'" EXIT
+    mkdir -p "$folder"
+    "$PYTHON" -m venv "$venv"
+    # A package that comes as source is asked for its metadata by the locked setuptools.
+    { pip_install "$venv/bin/python" --quiet --require-hashes --requirement "$SOURCE/requirements/build.txt" &&
+        in_batches build pip_download "$venv/bin/python" "$folder" &&
+        in_batches prefect pip_download "$venv/bin/python" "$folder"; } ||
+        die "not everything could be downloaded; the reason is above"
+    say "on a host with $("$PYTHON" -V) and without a network, from this checkout: sudo make install WHEELS=$folder"
 }
 
 # Ahead of time, because the services cannot write here. What they never import stays as it is; some packages carry

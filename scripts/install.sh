@@ -9,16 +9,20 @@ set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
 # shellcheck source-path=SCRIPTDIR source=install-release.sh
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/install-release.sh"
+# shellcheck source-path=SCRIPTDIR source=packages.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/packages.sh"
 umask 022
 
 usage() {
     cat <<'EOF'
 usage: scripts/install.sh install|upgrade|rollback|uninstall [--user]
+       scripts/install.sh wheels
 
   install     install, or bring an installation to this checkout's version; does nothing if it is there already
-  upgrade     the same, but always builds anew (newer dependencies), and only where something is installed
+  upgrade     the same, but always builds anew, and only where something is installed
   rollback    go back to the version before
   uninstall   remove everything but config and state; with PURGE=1 these too
+  wheels      download into WHEELS what install and upgrade need, for hosts without a network
   --user      for `systemctl --user`: needs no root, everything under $HOME
 
 environment:
@@ -27,13 +31,15 @@ environment:
   PREFECT=no    leave Prefect out: the bridge and `scan-bridge-health check` work without it
   DESTDIR       for packagers: write under it, start nothing, make no user
   PYTHON        Python 3.11 or newer       (python3)
+  WHEELS        a folder that `wheels` has filled on a host like this: install from it, without a network
 EOF
 }
+
+SOURCE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
 say() { printf '%s\n' "$*"; }
 
 settle_paths() {
-    SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     DESTDIR=${DESTDIR:-}
     if [ "$SCOPE" = user ]; then
         [ -z "$DESTDIR" ] || die "DESTDIR and --user do not go together"
@@ -323,7 +329,15 @@ purge() {
 
 ACTION=${1:-}
 case "${2:-}" in '') SCOPE=system ;; --user) SCOPE=user ;; *) usage >&2; exit 2 ;; esac
-case "$ACTION" in install | upgrade | rollback | uninstall) ;; -h | --help) usage; exit ;; *) usage >&2; exit 2 ;; esac
+case "$ACTION" in install | upgrade | rollback | uninstall | wheels) ;; -h | --help) usage; exit ;; *) usage >&2; exit 2 ;; esac
+if [ -n "${WHEELS:-}" ]; then
+    case $WHEELS in /*) ;; *) WHEELS=$PWD/$WHEELS ;; esac
+    [ "$ACTION" = wheels ] || [ -d "$WHEELS" ] || die "WHEELS=$WHEELS: no such folder; make wheels fills one"
+fi
+if [ "$ACTION" = wheels ]; then
+    do_wheels
+    exit
+fi
 settle_paths
 if [ -z "$DESTDIR" ]; then
     mkdir -p "${PREFIX%/*}"

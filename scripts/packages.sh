@@ -38,10 +38,17 @@ tell_uv() {
 
 # `pip install` by the Python $1: from the folder WHEELS alone, if that is set.
 pip_install() {
-    local python=$1 from=()
+    local python=$1 place=()
     shift
-    [[ -z ${WHEELS:-} ]] || from=(--no-index --find-links "$WHEELS")
-    "$python" -m pip install --disable-pip-version-check --no-deps --no-build-isolation --use-pep517 "${from[@]}" "$@"
+    [[ -z ${WHEELS:-} ]] || place=(--no-index --find-links "$WHEELS")
+    "$python" -m pip --disable-pip-version-check install --no-deps --no-build-isolation --use-pep517 "${place[@]}" "$@"
+}
+
+# `pip download` into the folder $2; one or two packages are sources, all others are wheels.
+pip_download() {
+    local python=$1 folder=$2
+    shift 2
+    "$python" -m pip --disable-pip-version-check download --quiet --no-deps --no-build-isolation --use-pep517 --dest "$folder" "$@"
 }
 
 # The same by uv where there is one.
@@ -57,14 +64,20 @@ install_packages() {
 
 # Install what requirements/$2.txt names for the Python $1, and say how far it is.
 install_locked() {
-    local batches batch all=0 done=0 status=0
+    in_batches "$2" install_packages "$1"
+}
+
+# Run the command $2... on some packages of requirements/$1.txt at a time, and say how far it is.
+in_batches() {
+    local file=$SOURCE/requirements/$1.txt batches batch all done=0 status=0
+    shift
     batches=$(mktemp -d)
-    all=$(grep -c '^[[:alnum:]]' "$SOURCE/requirements/$2.txt")
+    all=$(grep -c '^[[:alnum:]]' "$file")
     awk -v size="$BATCH" -v folder="$batches" '
-        /^[[:alnum:]]/ { if (count++ % size == 0) file = sprintf("%s/%03d.txt", folder, count) }
-        file { print >file }' "$SOURCE/requirements/$2.txt"
+        /^[[:alnum:]]/ { if (count++ % size == 0) batch = sprintf("%s/%03d.txt", folder, count) }
+        batch { print >batch }' "$file"
     for batch in "$batches"/*; do
-        install_packages "$1" --require-hashes --requirement "$batch" || { status=1; break; }
+        "$@" --require-hashes --requirement "$batch" || { status=1; break; }
         done=$((done + $(grep -c '^[[:alnum:]]' "$batch")))
         echo "  $done of $all packages"
     done

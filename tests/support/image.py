@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tomllib
 from pathlib import Path
 
 from support import process
@@ -57,20 +56,10 @@ def rootfs() -> Path:
 
 
 def wheelhouse() -> Path:
-    """A folder with a wheel of every dependency, made by the root's own Python. Filled if missing."""
-    dependencies = _dependencies()
-    name = f"wheels-{short_hash(SUITE, *dependencies)}"
-    return cached(name, lambda folder: _build_wheels(rootfs(), folder, dependencies), keep=4)
-
-
-def _dependencies() -> list[str]:
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    return [
-        *project["build-system"]["requires"],
-        "wheel",
-        *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["prefect"],
-    ]
+    """A folder with the locked packages, downloaded by the root's own Python. Filled if missing."""
+    locks = (REPOSITORY / "requirements" / name for name in ("build.txt", "prefect.txt"))
+    name = f"wheels-{short_hash(SUITE, *(lock.read_text() for lock in locks))}"
+    return cached(name, lambda folder: _download_wheels(rootfs(), folder), keep=4)
 
 
 def _debootstrap(target: Path) -> None:
@@ -88,8 +77,8 @@ def _debootstrap(target: Path) -> None:
         archive.unlink()
 
 
-def _build_wheels(base: Path, wheels: Path, dependencies: list[str]) -> None:
-    # --volatile: what the build leaves in the root is gone afterwards.
+def _download_wheels(base: Path, wheels: Path) -> None:
+    # --volatile: what the download leaves in the root is gone afterwards.
     command = [
         "systemd-nspawn",
         "--quiet",
@@ -99,19 +88,15 @@ def _build_wheels(base: Path, wheels: Path, dependencies: list[str]) -> None:
         "--register=no",
         "--keep-unit",
     ]
-    command += ["--as-pid2", f"--bind={wheels}:/wheels"]
+    command += ["--as-pid2", f"--bind={wheels}:/wheels", f"--bind-ro={REPOSITORY}:/src"]
     for path in ("/etc/pip.conf", os.environ.get("PIP_CERT", ""), "/etc/ssl/certs/ca-certificates.crt"):
         if path and Path(path).exists():
             command.append(f"--bind-ro={path}")
     for name, value in os.environ.items():
         if name.startswith("PIP_") or name.lower().endswith("_proxy"):
             command.append(f"--setenv={name}={value}")
-    # The root's pip is old; a current one resolves in a fraction of the time.
-    script = (
-        "set -e; python3 -m venv /tmp/venv; /tmp/venv/bin/pip install -q -U pip; "
-        'exec /tmp/venv/bin/pip wheel -q --no-cache-dir -w /wheels "$@"'
-    )
-    _run_logged([*command, "sh", "-c", script, "sh", *dependencies], wheels.with_suffix(".log"))
+    command += ["--setenv=PIP_NO_CACHE_DIR=1", "make", "-C", "/src", "wheels", "WHEELS=/wheels"]
+    _run_logged(command, wheels.with_suffix(".log"))
 
 
 def _run_logged(command: list[str], log: Path) -> None:

@@ -11,8 +11,6 @@ from support.machine import Machine
 
 SOURCE = "/src"
 WHEELS = "/wheels"
-# Nothing is downloaded: the wheels were made when the root was.
-PIP_ENV = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
 INSTALL_TIMEOUT_S = 300
 COPY_TIMEOUT_S = 120
 # What an installation is made from.
@@ -34,8 +32,9 @@ KEPT_ROOTS = 4  # half a gigabyte each
 def make(machine: Machine, target: str, *, source: str = SOURCE, user: str | None = None, **variables: str) -> str:
     """Run a target of the Makefile as a user would; what it printed."""
     arguments = [f"{name}={value}" for name, value in variables.items()]
-    env = PIP_ENV | ({"HOME": f"/home/{user}", "XDG_RUNTIME_DIR": runtime_dir(machine, user)} if user else {})
-    command = ("make", "--no-print-directory", "-C", source, target, *arguments)
+    env = {"HOME": f"/home/{user}", "XDG_RUNTIME_DIR": runtime_dir(machine, user)} if user else {}
+    # The wheels were downloaded when the root was made.
+    command = ("make", "--no-print-directory", "-C", source, target, f"WHEELS={WHEELS}", *arguments)
     return machine.run(*command, env=env, user=user, timeout_s=INSTALL_TIMEOUT_S).stdout
 
 

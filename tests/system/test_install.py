@@ -9,7 +9,7 @@ import pytest
 from hazelcast import HazelcastClient
 from support import image
 from support.hazelcast_member import Member
-from support.install import INSTALL_TIMEOUT_S, PIP_ENV, SOURCE, copy_source, make
+from support.install import INSTALL_TIMEOUT_S, SOURCE, WHEELS, copy_source, make
 from support.machine import Machine, until
 from support.service import CONFIG, UNIT, Bridge
 
@@ -52,8 +52,8 @@ def files(machine: Machine, *places: str) -> str:
 
 def make_fails(machine: Machine, target: str, source: str = SOURCE, *variables: str) -> str:
     """What a target prints that must fail."""
-    command = ("make", "--no-print-directory", "-C", source, target, *variables)
-    result = machine.run(*command, env=PIP_ENV, check=False, timeout_s=INSTALL_TIMEOUT_S)
+    command = ("make", "--no-print-directory", "-C", source, target, f"WHEELS={WHEELS}", *variables)
+    result = machine.run(*command, check=False, timeout_s=INSTALL_TIMEOUT_S)
     assert result.returncode != 0
     return result.stdout + result.stderr
 
