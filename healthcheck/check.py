@@ -25,8 +25,8 @@ from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.keep import mute
 from healthcheck.keep.state import LockedError, State, StateError, Store
 from healthcheck.model.alert import Change, Delivery
-from healthcheck.model.condition import CheckCondition
-from healthcheck.model.finding import Finding
+from healthcheck.model.condition import CheckCondition, Unusable
+from healthcheck.model.finding import Block, Finding
 from healthcheck.model.observation import Scope, Snapshot
 from healthcheck.model.report import ActionTaken, MuteShown, Report
 from healthcheck.observe import probes
@@ -93,7 +93,7 @@ def inspect(config: HealthConfig) -> Report:
         notes = (f"without the last check's state, so less can be told: {error}",)
     snapshot = probes.observe(config, state.previous_check, state.hung_probe).snapshot
     facts = Facts(snapshot, state.previous_check, config)
-    condition = CheckCondition(unreachable=state.unreachable)
+    condition = CheckCondition(unreachable=state.unreachable, unusable=state.unusable)
     return Report(
         snapshot,
         findings.worst_first([*findings.about_the_bridge(facts), *findings.about_the_check(condition, config.health)]),
@@ -161,12 +161,19 @@ class _Check:
 
     def _observe(self) -> Snapshot:
         observed = self._effects.observe(self._config, self._state.previous_check, self._state.hung_probe)
-        self._state = replace(self._state, hung_probe=observed.hung_probe)
+        self._state = replace(self._state, hung_probe=observed.hung_probe, unusable=self._verify_blocks())
         return observed.snapshot
+
+    def _verify_blocks(self) -> dict[Block, Unusable]:
+        """Which blocks cannot be used; where the notifier cannot tell, as the last one that could has found."""
+        blocks = {block for blocks in self._health.addresses.values() for block in blocks}
+        found = self._notifier.unusable(sorted(blocks))
+        known = self._state.unusable if found is None else found
+        return {block: unusable for block, unusable in known.items() if block in blocks}
 
     def _with_own(self, of_bridge: Sequence[Finding]) -> tuple[Finding, ...]:
         """With what is found of the check itself, which deliveries change."""
-        condition = CheckCondition(self._store.problem, self._state.unreachable)
+        condition = CheckCondition(self._store.problem, self._state.unreachable, self._state.unusable)
         return findings.worst_first([*of_bridge, *findings.about_the_check(condition, self._health)])
 
     def _plan(self, found: Sequence[Finding], snapshot: Snapshot, alerting: Alerting) -> Decision | Refusal | None:

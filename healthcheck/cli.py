@@ -15,6 +15,7 @@ import shtab
 from bridge import __version__
 from bridge.config import DEFAULT_CONFIG_PATH, ENV_PREFIX, ConfigError
 from bridge.system import journal
+from healthcheck.act import notify_test
 from healthcheck.act.apprise_urls import SpareNotifier
 from healthcheck.check import AlreadyRunning, inspect, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
@@ -67,7 +68,15 @@ examples:
     "serve": "examples:\n  scan-bridge-health serve              # as the systemd unit does\n",
     "automations": """\
 examples:
+  sudo scan-bridge-health automations
   PREFECT_API_URL=http://127.0.0.1:4200/api scan-bridge-health automations
+""",
+    "notify-test": """\
+Sends a test message to every block of every group: by Prefect, and to its spare URL. As root it reads what the services
+read. It exits 1 if a service did not take its message, or if there is nobody to tell.
+
+examples:
+  sudo scan-bridge-health notify-test
 """,
     "dashboard": """\
 A page for the browser: read-only, without a login, on this machine's loopback only. Nothing needs Prefect.
@@ -151,6 +160,7 @@ def parser() -> argparse.ArgumentParser:
     add("automations", "create or update the shipped Automations in Prefect, as serve does").set_defaults(
         command=_automations
     )
+    add("notify-test", "send a test message to everybody who would be alerted").set_defaults(command=_notify_test)
     add("dashboard", "serve the dashboard, a page for the browser, until stopped").set_defaults(command=_dashboard)
     return top
 
@@ -234,18 +244,42 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _automations(arguments: argparse.Namespace) -> int:
+    config = load(arguments.config)
     try:
-        from healthcheck.prefect.automations import ensure
+        _settle_prefect(arguments.config)
+        from healthcheck.prefect.automations import ensure, untold_words
 
-        changed = ensure(load(arguments.config))
+        ensured = ensure(config)
     except ModuleNotFoundError as error:
         return _missing(error, "prefect", "automations live in Prefect, which is not installed")
-    except ConfigError:
-        raise
     except Exception as error:  # noqa: BLE001  # whatever the server or the way to it had against it
         return _refuse(f"Prefect's server did not take the automations: {error}", FAILED)
-    print("\n".join(f"set {name}" for name in changed) or "nothing to change")
-    return 0
+    print("\n".join(f"set {name}" for name in ensured.changed) or "nothing to change")
+    untold = untold_words(ensured, config)
+    return _refuse(untold, FAILED) if ensured.untold else 0
+
+
+def _notify_test(arguments: argparse.Namespace) -> int:
+    config = load(arguments.config)
+    ways: dict[str, notify_test.Send] = {}
+    try:
+        _settle_prefect(arguments.config)
+        from healthcheck.prefect.blocks import send_by_block
+
+        deadline_s = config.health.alerts.send_timeout_s
+        ways["Prefect"] = lambda block, subject, body: send_by_block(block, subject, body, deadline_s)
+    except ModuleNotFoundError as error:
+        _missing(error, "prefect", "Prefect is not installed here; only the spare URLs are tried")
+    ways["the spare URL"] = SpareNotifier(config.health).send
+    attempts = notify_test.send_all(config, ways, os.environ.get("SUDO_USER") or getpass.getuser())
+    print("\n".join(notify_test.lines(attempts, config)))
+    return 0 if attempts and not any(attempt.problem for attempt in attempts) else FAILED
+
+
+def _settle_prefect(config: Path) -> None:
+    from healthcheck.prefect import environment
+
+    environment.settle(config)
 
 
 def _dashboard(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Delivers alerts while Prefect is down: by Apprise, to URLs from a credential file.
+"""Delivers alerts by Apprise to spare URLs from a credential file: where Prefect, or a block of it, cannot be used.
 
 Keyed by the names of Prefect's blocks, so that what was told here is not told again by Prefect.
 """
@@ -6,7 +6,7 @@ Keyed by the names of Prefect's blocks, so that what was told here is not told a
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -28,26 +28,41 @@ class SpareNotifier:
         """Deliver the message.
 
         Raises:
-            NotDelivered: Apprise is not installed, the block has no usable URL, or the service did not take it.
+            NotDelivered: the block has no usable spare URL, Apprise is not installed, or the service did not take it.
         """
-        if self._health.spare_urls_file is None:
-            raise NotDelivered("waits for Prefect: health.spare_urls_file is not set")
-        try:
-            urls = parse_urls(secret.read(self._health.spare_urls_file))
-        except SecretError as error:
-            raise NotDelivered(str(error)) from error
-        if block not in urls:
-            raise NotDelivered(f"waits for Prefect: {self._health.spare_urls_file} has no line for it")
+        url = self._url(block)
         try:
             apprise: Any = import_module("apprise")
         except ImportError as error:
-            raise NotDelivered("waits for Prefect: the package apprise is not installed") from error
+            raise NotDelivered("its spare URL cannot be used: the package apprise is not installed") from error
         with _silence("apprise"):  # its log lines carry URLs
             service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, app_id="scan-bridge"))
-            if not service.add(self._with_timeout(urls[block])):
-                raise NotDelivered("the URL for it is none that Apprise knows")
+            if not service.add(self._with_timeout(url)):
+                raise NotDelivered("its spare URL is none that Apprise knows")
             if not service.notify(title=subject, body=body):
-                raise NotDelivered("the service did not take it")
+                raise NotDelivered("the service behind its spare URL did not take it")
+
+    def problem(self, block: Block) -> str | None:
+        """Why the block's spare URL cannot be used, in one line without the URL; None where there is one."""
+        try:
+            self._url(block)
+        except NotDelivered as error:
+            return str(error)
+        return None
+
+    def unusable(self, blocks: Iterable[Block]) -> None:
+        """Prefect is not asked here, so nothing is known of its blocks."""
+
+    def _url(self, block: Block) -> str:
+        if self._health.spare_urls_file is None:
+            raise NotDelivered("no spare URL: health.spare_urls_file is not set")
+        try:
+            urls = parse_urls(secret.read(self._health.spare_urls_file))
+        except SecretError as error:
+            raise NotDelivered(f"no spare URL: {error}") from error
+        if not urls.get(block):
+            raise NotDelivered(f"no spare URL: {self._health.spare_urls_file} has no line for it")
+        return urls[block]
 
     def _with_timeout(self, url: str) -> str:
         """Apprise takes its timeouts in the URL."""

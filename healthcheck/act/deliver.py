@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from healthcheck.alert.message import Writer
 from healthcheck.config.settings import HealthConfig
 from healthcheck.keep.state import State
 from healthcheck.model.alert import Change, Delivery, Message
+from healthcheck.model.condition import Unusable
 from healthcheck.model.finding import Block
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,12 @@ class Notifier(Protocol):
 
         Raises:
             NotDelivered: not delivered; the next check tries again.
+        """
+
+    def unusable(self, blocks: Iterable[Block]) -> Mapping[Block, Unusable] | None:
+        """Which of these cannot be used as configured; None where that cannot be told from here.
+
+        Asked at each check, so it is cheap; it never raises.
         """
 
 

@@ -114,9 +114,9 @@ class Health(Section):
     )
     spare_urls_file: Path | None = Field(
         default=None,
-        description="File used while Prefect is down: a line for each block, its name and an Apprise URL that "
-        "reaches the same people; not world-readable. A relative path is looked up in "
-        "$CREDENTIALS_DIRECTORY. A block without a line is told once Prefect is back.",
+        description="File used while Prefect, or a block of it, cannot be used: a line for each block, its name and an "
+        "Apprise URL that reaches the same people; not world-readable. A relative path is looked up in "
+        "$CREDENTIALS_DIRECTORY. A block without a line is told once Prefect has it again.",
     )
     textfile: Path | None = Field(
         default=None,

@@ -20,6 +20,7 @@ from healthcheck.alert.restart_policy import RestartLog
 from healthcheck.config.settings import Health
 from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.model.alert import Alert
+from healthcheck.model.condition import Unusable
 from healthcheck.model.finding import Block
 
 FILE_NAME = "state.json"
@@ -45,6 +46,7 @@ class State:
     past: tuple[Alert, ...] = ()
     restarts: RestartLog = field(default_factory=RestartLog)
     unreachable: dict[Block, str] = field(default_factory=dict)
+    unusable: dict[Block, Unusable] = field(default_factory=dict)  # as Prefect said when last asked
     sending: dict[Block, datetime] = field(default_factory=dict)  # begun, and not known to have ended
     hung_probe: int | None = None  # process id of a look at the disk that could not be ended
     completed_at: datetime | None = None

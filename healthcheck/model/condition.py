@@ -9,8 +9,17 @@ from healthcheck.model.finding import Block
 
 
 @dataclass(frozen=True, slots=True)
+class Unusable:
+    """A block that cannot be used: why, and whether its recipient is told in another way instead."""
+
+    why: str
+    has_spare: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CheckCondition:
-    """What hinders the check itself. Nothing does: both are empty."""
+    """What hinders the check itself. Nothing does: all are empty."""
 
     state_problem: str | None = None  # why its state is not where it belongs
     unreachable: Mapping[Block, str] = field(default_factory=dict)  # recipients the last message did not reach, and why
+    unusable: Mapping[Block, Unusable] = field(default_factory=dict)  # blocks that the next message cannot use

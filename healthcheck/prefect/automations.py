@@ -6,7 +6,7 @@ leaves the rest alone. An Automation that somebody switched off stays off.
 
 from __future__ import annotations
 
-import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,13 +16,21 @@ from prefect.client.orchestration import get_client
 from prefect.events.schemas.automations import AutomationCore
 
 from healthcheck.config.settings import HealthConfig
-from healthcheck.prefect.blocks import load_block
+from healthcheck.model.finding import Block
+from healthcheck.prefect.blocks import find_blocks
 from healthcheck.prefect.run_view import ALERT_LABEL, EVENT_PREFIX
-
-log = logging.getLogger(__name__)
 
 GROUP = "ops"  # told by both
 SILENT_FOR = timedelta(minutes=5)
+KEPT = "Kept up to date by `scan-bridge-health serve`: changes made here are undone, but for switching it off."
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """What `ensure` did: the names of the Automations it changed, and whom they cannot tell, and why."""
+
+    changed: tuple[str, ...]
+    untold: dict[Block, str]
 
 
 def shipped(blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tuple[Automation, ...]:
@@ -30,16 +38,16 @@ def shipped(blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tup
 
     Args:
         blocks: ids of the notification blocks they tell. Without any they do nothing but leave their own
-            `prefect.automation.triggered` event.
+            `prefect.automation.triggered` event, and say so.
         silent_for: how long no check may complete.
     """
+    note = KEPT if blocks else f"{KEPT} TELLS NOBODY: health.groups.{GROUP} has no block that Prefect has."
     every_bridge = {"prefect.resource.id": f"{EVENT_PREFIX}*"}
     checked = {f"{EVENT_PREFIX}checked"}
     return (
         Automation(
             name="scan-bridge: no health check completed",
-            description="The scan bridge's health check has been silent for too long. Kept up to date by "
-            "`scan-bridge-health serve`: changes made here are undone, but for switching it off.",
+            description=f"The scan bridge's health check has been silent for too long. {note}",
             # `after` and `expect` the same: once a check was seen, another must follow. Fires once per silence.
             trigger=EventTrigger(
                 after=checked,
@@ -61,8 +69,7 @@ def shipped(blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tup
         Automation(
             name="scan-bridge: critical finding, nobody told",
             description="The health check found something critical and could not deliver its alert; the server tries "
-            "its own way. Alerts that were delivered are not repeated. Kept up to date by `scan-bridge-health serve`: "
-            "changes made here are undone, but for switching it off.",
+            "its own way. Alerts that were delivered are not repeated. " + note,
             trigger=EventTrigger(
                 expect={f"{EVENT_PREFIX}critical"},
                 match={**every_bridge, ALERT_LABEL: ["undelivered", "nobody"]},
@@ -80,14 +87,15 @@ def shipped(blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tup
     )
 
 
-def ensure(config: HealthConfig) -> list[str]:
-    """Create or update the shipped Automations; returns the names of those that changed.
+def ensure(config: HealthConfig) -> Ensured:
+    """Create or update the shipped Automations.
 
     Raises:
         Exception: the server is away or refuses.
     """
+    ids, untold = find_blocks(config.health.addresses[GROUP])
     changed = []
-    for wanted in shipped(_block_ids(config)):
+    for wanted in shipped(tuple(ids.values())):
         with get_client(sync_client=True) as client:
             found = client.read_automations_by_name(wanted.name)
         if not found:
@@ -98,7 +106,15 @@ def ensure(config: HealthConfig) -> list[str]:
         else:
             continue
         changed.append(wanted.name)
-    return changed
+    return Ensured(tuple(changed), untold)
+
+
+def untold_words(ensured: Ensured, config: HealthConfig) -> str:
+    """Whom the Automations cannot tell, in words; empty if they can tell everybody they should."""
+    if not config.health.addresses[GROUP]:
+        return f"the Automations tell nobody: health.groups.{GROUP} has no block"
+    reasons = ", ".join(f"{block} ({why})" for block, why in ensured.untold.items())
+    return f"the Automations cannot tell {reasons}" if reasons else ""
 
 
 def _tell(blocks: tuple[UUID, ...], subject: str, body: str) -> list[DoNothing | SendNotification]:
@@ -108,13 +124,3 @@ def _tell(blocks: tuple[UUID, ...], subject: str, body: str) -> list[DoNothing |
 
 def _content(automation: AutomationCore) -> dict[str, Any]:
     return automation.model_dump(mode="json", exclude={"id", "enabled", "owner_resource"})
-
-
-def _block_ids(config: HealthConfig) -> tuple[UUID, ...]:
-    ids = []
-    for name in config.health.addresses[GROUP]:
-        try:
-            ids.append(load_block(name)._block_document_id)
-        except ValueError as error:
-            log.error("block %s cannot be told by Automations: %s", name, error)
-    return tuple(id_ for id_ in ids if id_)

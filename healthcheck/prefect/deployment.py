@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import random
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TypeAlias
 from uuid import UUID
 
@@ -18,16 +19,19 @@ import anyio.to_thread
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
-from prefect.runner import Runner
 from prefect.schedules import Interval
 from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 
-from healthcheck.config.settings import HealthConfig
+from bridge.config import ConfigError
+from healthcheck.config.settings import load
 from healthcheck.prefect import automations
 from healthcheck.prefect.flow import FLOW_NAME, health_check
+from healthcheck.prefect.outcome import last_run
+from healthcheck.prefect.runner import CheckRunner
 
 DEPLOYMENT_NAME = "every-60s"
+NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"
 # A fixed anchor: runs are due on the full minute, and the schedule stays the same whoever deploys it again.
 SCHEDULE = Interval(timedelta(seconds=60), anchor_date=datetime(2026, 1, 1, tzinfo=UTC))
 POLLS_PER_LOOKOUT = 6  # once a minute, with Prefect's default of a poll every 10 s
@@ -43,13 +47,15 @@ Progress: TypeAlias = tuple[int, datetime | None]
 class Service:
     """Serves the deployment, through any outage of the server. `run` in a thread; the rest is for other threads."""
 
-    def __init__(self, config: HealthConfig) -> None:
-        self._config = config
-        self._runner: Runner | None = None
+    def __init__(self, config_path: Path) -> None:
+        self._config_path = config_path
+        self._runner: CheckRunner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._problem: str | None = None
+        self._last_run: str | None = None
+        self._untold = ""
         self._attempts = 0
 
     @property
@@ -60,17 +66,17 @@ class Service:
             return f"waiting for the Prefect server at {api}: {self._problem}"
         if self._runner is None:
             return f"connecting to the Prefect server at {api}"
-        return f"serving {FLOW_NAME}/{DEPLOYMENT_NAME} of {api}"
+        return "; ".join(filter(None, (f"serving {NAME} of {api}", self._last_run, self._untold)))
 
     @property
     def progress(self) -> Progress:
         """Differs from its last value whenever the server was polled, or an attempt to reach it has ended."""
-        return self._attempts, self._runner.last_polled if self._runner else None
+        return self._attempts, self._runner.polled_at if self._runner else None
 
     @property
     def is_checking(self) -> bool:
         """Whether a check is under way."""
-        return self._runner is not None and self._runner.started and not self._runner.has_slots_available()
+        return self._runner is not None and self._runner.is_busy
 
     def run(self) -> None:
         """Serve until `stop` is called. An outage of the server is waited for; it never raises."""
@@ -102,7 +108,7 @@ class Service:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _serve(self) -> None:
-        runner = Runner(name=FLOW_NAME, limit=1, pause_on_shutdown=False)
+        runner = CheckRunner(FLOW_NAME)
         async with asyncio.timeout(REGISTER_S):
             deployment = await runner.aadd_flow(
                 health_check,
@@ -111,38 +117,49 @@ class Service:
                 entrypoint_type=EntrypointType.MODULE_PATH,
                 description="Looks at the scan bridge every minute; the final state is the verdict.",
             )
-            changed = await anyio.to_thread.run_sync(automations.ensure, self._config, abandon_on_cancel=True)
-        for name in changed:
-            log.info("Automation brought up to date: %s", name)
-        log.info("serving %s/%s of %s", FLOW_NAME, DEPLOYMENT_NAME, PREFECT_API_URL.value())
+            await self._ensure_automations()
+        log.info("serving %s of %s", NAME, PREFECT_API_URL.value())
         self._problem = None
         self._runner = runner
-        lookout = asyncio.create_task(_stop_once_deleted(runner, deployment))
+        lookout = asyncio.create_task(self._look_out(runner, deployment))
         try:
             await runner.start()  # returns when stopped; raises when several polls in a row have failed
         finally:
             lookout.cancel()
 
+    async def _look_out(self, runner: CheckRunner, deployment: UUID) -> None:
+        """Once a minute: is the deployment still there, what did the last run give, whom can the Automations tell?"""
+        while True:
+            await asyncio.sleep(POLLS_PER_LOOKOUT * runner.poll_s)
+            try:
+                async with asyncio.timeout(REGISTER_S), get_client() as client:
+                    await client.read_deployment(deployment)
+                    self._last_run = await last_run(client, deployment)
+                    await self._ensure_automations()
+            except ObjectNotFound:  # polling for its runs would go on for nothing
+                log.warning("the deployment is gone from the Prefect server; making it anew")
+                await runner.astop()
+                return
+            except ConfigError:  # each run says so
+                continue
+            except Exception as error:  # noqa: BLE001  # an outage is for the polling to find out
+                log.debug("no look at the Prefect server: %s", error)
+
+    async def _ensure_automations(self) -> None:
+        config = load(self._config_path)
+        ensured = await anyio.to_thread.run_sync(automations.ensure, config, abandon_on_cancel=True)
+        for name in ensured.changed:
+            log.info("Automation brought up to date: %s", name)
+        untold = automations.untold_words(ensured, config)
+        if untold != self._untold:
+            log.warning("%s", untold or "the Automations can tell every block of the group")
+        self._untold = untold
+
     async def _stop(self) -> None:
-        if self._runner and self._runner.started:
+        if self._runner and self._runner.is_running:
             await self._runner.astop()
         elif self._task:
             self._task.cancel()
-
-
-async def _stop_once_deleted(runner: Runner, deployment: UUID) -> None:
-    """Stop the runner when the server no longer knows its deployment: polling for its runs would go on for nothing."""
-    while True:
-        await asyncio.sleep(POLLS_PER_LOOKOUT * runner.query_seconds)
-        try:
-            async with get_client() as client:
-                await client.read_deployment(deployment)
-        except ObjectNotFound:
-            log.warning("the deployment is gone from the Prefect server; making it anew")
-            await runner.astop()
-            return
-        except Exception as error:  # noqa: BLE001  # an outage is for the polling to find out
-            log.debug("deployment not read: %s", error)
 
 
 def _reason(error: BaseException) -> str:

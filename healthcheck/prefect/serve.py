@@ -16,22 +16,14 @@ from typing import TYPE_CHECKING
 
 from bridge.system.sd_notify import Notify
 from healthcheck.config.settings import load
+from healthcheck.prefect import environment
 
 if TYPE_CHECKING:
     from healthcheck.prefect.deployment import Progress, Service
 
-LOCAL_SERVER = "http://127.0.0.1:4200/api"  # dolphin-scan-bridge-prefect.service
 STALLED_S = 240.0  # three polls of a server that accepts and never answers, with their retries, take less
 CHECK_S = 180.0  # the flow's own deadline is two minutes
 STOP_S = 5.0
-
-# Unless set otherwise: calls to the server end soon enough for one check a minute, and nobody is phoned home.
-_DEFAULTS = {
-    "PREFECT_API_REQUEST_TIMEOUT": "10",
-    "PREFECT_CLIENT_MAX_RETRIES": "2",
-    "PREFECT_LOGGING_COLORS": "false",
-    "DO_NOT_TRACK": "1",
-}
 
 
 def serve(config_path: Path) -> int:
@@ -40,17 +32,15 @@ def serve(config_path: Path) -> int:
     Raises:
         bridge.config.ConfigError: the configuration cannot be used.
     """
-    config = load(config_path)
+    load(config_path)
     os.environ["SCAN_BRIDGE_CONFIG"] = str(config_path.absolute())  # the flow's processes inherit it
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    _choose_server()
+    environment.settle(config_path)
     from healthcheck.prefect.deployment import Service
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    service = Service(config)
+    service = Service(config_path)
     thread = threading.Thread(target=service.run, name="serve", daemon=True)
     thread.start()
     notify = Notify()
@@ -90,14 +80,3 @@ def _watch(service: Service, thread: threading.Thread, stop: threading.Event, no
             notify.status(service.status)
         else:
             notify.status(f"hangs, so the watchdog is no longer told otherwise; before: {service.status}")
-
-
-def _choose_server() -> None:
-    """Use the server set in the environment or in a Prefect profile, else the local one; never a temporary one."""
-    # Prefect reads its settings when it is imported: not before the environment is complete.
-    from prefect.context import refresh_global_settings_context
-    from prefect.settings import PREFECT_API_URL
-
-    if not PREFECT_API_URL.value():
-        os.environ["PREFECT_API_URL"] = LOCAL_SERVER
-        refresh_global_settings_context()

@@ -10,7 +10,7 @@ import re
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.keep import mute, state
 from healthcheck.keep.mute import Mute
 from healthcheck.keep.state import Store
+from healthcheck.model.condition import Unusable
 from healthcheck.model.finding import Severity
 from healthcheck.model.observation import Snapshot, Unknown
 from healthcheck.model.report import ActionTaken, Report
@@ -57,6 +58,7 @@ class World:
     after_s: float = 0.0
     sent: list[tuple[str, str, str]] = field(default_factory=list)  # block, subject, body
     deaf: set[str] = field(default_factory=set)
+    missing: set[str] | None = field(default_factory=set)  # blocks; None: the notifier cannot tell
     restarts: int = 0
     restart_helps: bool = True
     kill_at: int | None = None  # the step before which the check is killed
@@ -87,6 +89,9 @@ class World:
             raise NotDelivered("HTTP 500")
         self.sent.append((block, subject, body))
         self.step()
+
+    def unusable(self, blocks: Iterable[str]) -> dict[str, Unusable] | None:
+        return None if self.missing is None else {block: Unusable("no such block", False) for block in self.missing}
 
     def step(self) -> None:
         if self.kill_at == self.steps:
@@ -180,6 +185,29 @@ def test_a_notifier_that_fails_is_tried_again_and_its_failure_told_to_others(wor
     world.deaf = set()
     world.check()
     assert len(world.subjects(OPS)) == 1
+
+
+def test_a_block_that_is_missing_is_told_before_anything_else_is_wrong(world: World) -> None:
+    world.health = {"rules": {"notifier": {"notify": ["ops", "trading"]}}}
+    world.missing = {OPS}
+    report = world.check()
+    found = {finding.rule: finding for finding in report.findings}["notifier"]
+    assert (found.severity, f"{OPS}: no such block" in found.words) == (Severity.WARNING, True)
+    assert world.subjects(OPS) == []
+    assert [subject.split("] ")[1] for subject in world.subjects(TRADING)] == ["WARNING: notifier (notifier failed)"]
+    world.missing = None
+    world.check()
+    looked = {finding.rule: finding for finding in check.inspect(world.config()).findings}
+    assert looked["notifier"].severity is Severity.WARNING, "what Prefect said stands until it says otherwise"
+    world.missing = set()
+    heal(world)
+    assert world.subjects(TRADING)[-1].endswith("RESOLVED: notifier (notifier failed)")
+
+
+def test_a_missing_block_with_a_spare_url_is_told_to_its_own_group(world: World) -> None:
+    world.unusable = lambda blocks: {OPS: Unusable("no such block; its spare URL is used", has_spare=True)}
+    world.check()
+    assert [subject.split("] ")[1] for subject in world.subjects(OPS)] == ["WARNING: notifier (notifier failed)"]
 
 
 def test_a_notifier_that_raises_anything_costs_neither_the_check_nor_the_alert_nor_a_secret(world: World) -> None:

@@ -110,7 +110,7 @@ def test_check_act_keeps_the_alert_for_prefect_and_does_not_repeat_itself(
 ) -> None:
     code, out, _ = run(capsys, "check", "--act", "--config", config_file)
     assert code == 2
-    assert "told slack-webhook/ops: waits for Prefect: health.spare_urls_file is not set" in out
+    assert "told slack-webhook/ops: no spare URL: health.spare_urls_file is not set" in out
     state = json.loads((tmp_path / "state/state.json").read_text())
     assert (state["completed_by"], state["alerts"][0]["told"]) == ("timer", {})
     code, out, _ = run(capsys, "check", "--act", "--unless-checked-within", "3m", "--config", config_file)
@@ -218,7 +218,9 @@ def test_check_config_shows_the_health_section(capsys: pytest.CaptureFixture[str
     assert json.loads(out)["rules"]["stale_data"]["critical_s"] == 60
 
 
-@pytest.mark.parametrize("command", ["check", "mute", "unmute", "alerts", "check-config", "serve", "dashboard"])
+@pytest.mark.parametrize(
+    "command", ["check", "mute", "unmute", "alerts", "check-config", "serve", "notify-test", "dashboard"]
+)
 def test_every_command_has_help_with_examples_and_exit_codes(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit) as exit:
         cli.main([command, "--help"])

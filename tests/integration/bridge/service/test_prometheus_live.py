@@ -43,6 +43,9 @@ class Nobody:
     def send(self, block: str, subject: str, body: str) -> None:
         raise AssertionError(f"{block}: {subject}")
 
+    def unusable(self, blocks: object) -> None:
+        """Nothing is known of any block."""
+
 
 @pytest.fixture
 def exported(new_bridge: NewBridge, tmp_path: Path) -> Exported:

@@ -15,6 +15,7 @@ from healthcheck import check
 from healthcheck.act.apprise_urls import SpareNotifier, parse_urls
 from healthcheck.act.deliver import NotDelivered
 from healthcheck.config.settings import Health, HealthConfig
+from healthcheck.model.condition import Unusable
 
 BLOCK = "slack-webhook/ops"
 
@@ -82,7 +83,7 @@ def test_a_service_that_refuses_is_no_delivery_and_the_reason_has_no_secret(
     service.status = 500
     with pytest.raises(NotDelivered) as error:
         notifier(tmp_path, f"{BLOCK} {service.url}\n").send(BLOCK, "subject", "body")
-    assert str(error.value) == "the service did not take it"
+    assert str(error.value) == "the service behind its spare URL did not take it"
     assert "hunter2" not in caplog.text
 
 
@@ -149,6 +150,9 @@ def test_what_was_told_without_prefect_is_not_told_again_with_it(tmp_path: Path,
 
         def send(self, block: str, subject: str, body: str) -> None:
             self.took.append((block, body.split("\n")[0]))
+
+        def unusable(self, blocks: object) -> dict[str, Unusable]:
+            return {}
 
     prefects = Prefects()
     check.run_check(config, SpareNotifier(config.health), by="timer")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect.automations import Automation
@@ -18,7 +19,7 @@ from support.prefect_server import PrefectServer, Webhook, eventually
 from bridge.config import Source
 from healthcheck.config.settings import Health, HealthConfig, Recipients
 from healthcheck.prefect import automations
-from healthcheck.prefect.blocks import load_block
+from healthcheck.prefect.blocks import find_blocks
 from healthcheck.prefect.run_view import ALERT_LABEL
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
@@ -26,6 +27,10 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
 
 def config(*blocks: str) -> HealthConfig:
     return HealthConfig(source=Source(root=Path("/scans")), health=Health(groups={"ops": Recipients(blocks=blocks)}))
+
+
+def id_of(block: str) -> UUID:
+    return find_blocks([block])[0][block]
 
 
 def on_server() -> list[Automation]:
@@ -47,9 +52,9 @@ def _no_automations(prefect: PrefectServer) -> Iterator[None]:
 
 
 def test_they_are_created_once_however_often_ensured() -> None:
-    assert len(automations.ensure(config())) == 2
+    assert len(automations.ensure(config()).changed) == 2
     first = on_server()
-    assert automations.ensure(config()) == []
+    assert automations.ensure(config()).changed == ()
     assert on_server() == first
     assert [[action.type for action in automation.actions] for automation in first] == [["do-nothing"]] * 2
 
@@ -58,12 +63,12 @@ def test_they_follow_the_config(webhook: Webhook) -> None:
     automations.ensure(config())
     before = on_server()
     block = custom(webhook, "follows")
-    assert len(automations.ensure(config(block))) == 2
+    assert len(automations.ensure(config(block)).changed) == 2
     after = on_server()
     assert [automation.id for automation in after] == [automation.id for automation in before]
     for automation in after:
-        assert [action.block_document_id for action in automation.actions] == [load_block(block)._block_document_id]
-    assert automations.ensure(config(block)) == []
+        assert [action.block_document_id for action in automation.actions] == [id_of(block)]
+    assert automations.ensure(config(block)).changed == ()
 
 
 def test_one_that_was_switched_off_stays_off(webhook: Webhook) -> None:
@@ -75,9 +80,29 @@ def test_one_that_was_switched_off_stays_off(webhook: Webhook) -> None:
 
 def test_a_block_that_does_not_exist_is_left_out(webhook: Webhook) -> None:
     block = custom(webhook, "exists")
-    automations.ensure(config("slack-webhook/never-made", block))
+    made = config("slack-webhook/never-made", block)
+    ensured = automations.ensure(made)
+    assert ensured.untold == {"slack-webhook/never-made": "Prefect has no such block"}
+    assert automations.untold_words(ensured, made) == (
+        "the Automations cannot tell slack-webhook/never-made (Prefect has no such block)"
+    )
     for automation in on_server():
-        assert [action.block_document_id for action in automation.actions] == [load_block(block)._block_document_id]
+        assert [action.block_document_id for action in automation.actions] == [id_of(block)]
+
+
+def test_without_any_block_that_exists_they_do_nothing_and_say_so(webhook: Webhook) -> None:
+    automations.ensure(config(custom(webhook, "deleted")))
+    with get_client(sync_client=True) as client:
+        client.delete_block_document(id_of("custom-webhook/deleted"))
+    assert list(automations.ensure(config("custom-webhook/deleted")).untold) == ["custom-webhook/deleted"]
+    for automation in on_server():
+        assert [action.type for action in automation.actions] == ["do-nothing"]
+        assert "TELLS NOBODY" in automation.description
+    custom(webhook, "deleted")
+    assert automations.ensure(config("custom-webhook/deleted")).untold == {}
+    for automation in on_server():
+        assert [action.type for action in automation.actions] == ["send-notification"]
+        assert "TELLS NOBODY" not in automation.description
 
 
 def test_a_critical_finding_nobody_was_told_of_is_told_by_the_server_and_no_other(webhook: Webhook) -> None:
@@ -94,9 +119,9 @@ def test_a_critical_finding_nobody_was_told_of_is_told_by_the_server_and_no_othe
 
 
 def test_silence_of_the_health_check_is_told_once_and_only_once_it_is_silent(webhook: Webhook) -> None:
-    block = load_block(custom(webhook, "silence"))
+    block = id_of(custom(webhook, "silence"))
     within = timedelta(seconds=10)  # the shortest the server takes
-    automations.shipped((block._block_document_id,), within)[0].create()
+    automations.shipped((block,), within)[0].create()
     ends = time.monotonic() + 1.1 * within.total_seconds()
     while time.monotonic() < ends:
         emit("checked")

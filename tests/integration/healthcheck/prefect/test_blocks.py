@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,8 +18,9 @@ from support.prefect_blocks import TOKEN, custom
 from support.prefect_server import Webhook
 
 from healthcheck.act.deliver import NotDelivered
-from healthcheck.config.settings import Alerts, Health
-from healthcheck.prefect.blocks import BlockNotifier
+from healthcheck.config.settings import Health
+from healthcheck.model.condition import Unusable
+from healthcheck.prefect.blocks import NO_SUCH_BLOCK, BlockNotifier, find_blocks, send_by_block
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
 
@@ -26,8 +28,7 @@ MakeBlock = Callable[[Webhook, str], str]
 
 
 def send(block: str, send_timeout_s: float = 20.0) -> None:
-    health = Health(alerts=Alerts(send_timeout_s=send_timeout_s))
-    BlockNotifier(health).send(block, "CRITICAL: stale_data", "nothing for 65 s\nlook: scan-bridge status")
+    send_by_block(block, "CRITICAL: stale_data", "nothing for 65 s\nlook: scan-bridge status", send_timeout_s)
 
 
 def apprise(webhook: Webhook, name: str) -> str:
@@ -131,6 +132,57 @@ def test_a_service_that_hangs_is_given_up_at_the_deadline(webhook: Webhook, make
 def test_a_block_that_does_not_exist_is_not_delivered() -> None:
     with pytest.raises(NotDelivered, match="Unable to find block"):
         send("slack-webhook/never-made")
+
+
+def test_blocks_are_verified_without_being_used(webhook: Webhook) -> None:
+    Secret(value="x").save("no-notifier", overwrite=True)
+    names = (custom(webhook, "verified"), apprise(webhook, "verified"), "slack-webhook/never-made", "no-type/x")
+    ids, problems = find_blocks((*names, "secret/no-notifier"))
+    assert tuple(ids) == names[:2]
+    assert problems == {
+        "slack-webhook/never-made": NO_SUCH_BLOCK,
+        "no-type/x": NO_SUCH_BLOCK,
+        "secret/no-notifier": "it is no notification block",
+    }
+    assert webhook.received == []
+
+
+@pytest.fixture
+def spare(webhook: Webhook, tmp_path: Path) -> Health:
+    """Settings with a spare URL, which leads to the webhook, for the block `slack-webhook/spare`."""
+    urls = tmp_path / "urls"
+    urls.write_text(f"slack-webhook/spare json://{webhook.address}/\n")
+    urls.chmod(0o600)
+    return Health(spare_urls_file=urls)
+
+
+def test_a_block_that_is_missing_is_said_to_be_and_told_by_its_spare_url(webhook: Webhook, spare: Health) -> None:
+    found = BlockNotifier(spare).unusable(["slack-webhook/spare", "slack-webhook/other"])
+    assert found["slack-webhook/spare"] == Unusable(f"{NO_SUCH_BLOCK}; its spare URL is used", has_spare=True)
+    assert not found["slack-webhook/other"].has_spare
+    assert "has no line for it" in found["slack-webhook/other"].why
+    BlockNotifier(spare).send("slack-webhook/spare", "CRITICAL: stale_data", "nothing for 65 s")
+    assert len(webhook.received) == 1
+    with pytest.raises(NotDelivered, match="has no line for it"):
+        BlockNotifier(spare).send("slack-webhook/other", "CRITICAL: stale_data", "nothing for 65 s")
+
+
+def test_a_block_whose_service_fails_is_told_by_its_spare_url(webhook: Webhook, spare: Health) -> None:
+    failing = Webhook()
+    failing.status = 500
+    SlackWebhook(url=f"json://{failing.address}/").save("spare", overwrite=True)
+    assert BlockNotifier(spare).unusable(["slack-webhook/spare"]) == {}
+    BlockNotifier(spare).send("slack-webhook/spare", "CRITICAL: stale_data", "nothing for 65 s")
+    failing.close()
+    assert (len(failing.received), len(webhook.received)) == (1, 1)
+
+
+def test_without_the_server_every_block_is_unusable_and_the_spare_url_is_used(webhook: Webhook, spare: Health) -> None:
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        found = BlockNotifier(spare).unusable(["slack-webhook/spare"])
+        assert "ConnectError" in found["slack-webhook/spare"].why
+        BlockNotifier(spare).send("slack-webhook/spare", "CRITICAL: stale_data", "nothing for 65 s")
+    assert len(webhook.received) == 1
 
 
 def test_a_url_that_apprise_does_not_know_is_not_delivered() -> None:

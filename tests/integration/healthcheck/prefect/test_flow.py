@@ -80,13 +80,13 @@ Check = Callable[..., Shown]
 
 @pytest.fixture
 def check(bridge: BridgeProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """Runs the flow once against the bridge, with these rules and blocks."""
+    """Runs the flow once against the bridge, with these rules, blocks and other settings."""
 
     places = {"scope": "remote", "state_dir": str(tmp_path / "health"), "spare_state_dir": str(tmp_path / "spare")}
 
-    def run(rules: dict[str, Any] | None = None, blocks: tuple[str, ...] = ()) -> Shown:
+    def run(rules: dict[str, Any] | None = None, blocks: tuple[str, ...] = (), **health: Any) -> Shown:
         bridge.configure(
-            health=places,
+            health={**places, **health},
             **{"health.groups.ops": {"blocks": blocks}, "health.alerts": {"resolve_after_s": 0.001}},
             **{f"health.rules.{name}": values for name, values in (rules or {}).items()},
         )
@@ -173,6 +173,27 @@ def test_an_alert_that_was_not_delivered_is_an_event_and_is_sent_by_the_next_run
     assert "notify-failed" not in check(CRITICAL, (block,)).events()
     assert len(webhook.received) == 1
     assert "stale_data" in webhook.received[0]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_block_that_prefect_lost_is_told_by_its_spare_url_before_anything_else_is_wrong(
+    check: Check, webhook: Webhook, tmp_path: Path
+) -> None:
+    urls = tmp_path / "spare-urls"
+    urls.write_text(f"custom-webhook/lost json://{webhook.address}/\n")
+    urls.chmod(0o600)
+    custom(webhook, "lost")
+    spare = {"blocks": ("custom-webhook/lost",), "spare_urls_file": str(urls)}
+    assert check({}, **spare).name == "Healthy"
+    with get_client(sync_client=True) as client:
+        client.delete_block_document(client.read_block_document_by_name("lost", "custom-webhook").id)
+    shown = check({}, **spare)
+    assert (shown.name, len(webhook.received)) == ("Degraded", 1)
+    assert "custom-webhook/lost: Prefect has no such block; its spare URL is used" in shown.message
+    assert "WARNING: notifier" in webhook.received[0]
+    critical = check(CRITICAL, **spare)
+    assert critical.events()["critical"]["payload"]["alert"] == "delivered"
+    assert "CRITICAL: stale_data" in webhook.received[1]
 
 
 def test_a_configuration_that_is_not_valid_fails_the_run_and_names_the_key(

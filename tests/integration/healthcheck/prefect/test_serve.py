@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import socket
 import sys
 import threading
@@ -17,38 +18,41 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Scheduled
 from support import process
-from support.prefect_server import PrefectServer, client_environment, eventually
+from support.prefect_blocks import custom
+from support.prefect_server import PrefectServer, Webhook, client_environment, eventually
 from support.relay import Relay
 
+import healthcheck
 from healthcheck.prefect.deployment import DEPLOYMENT_NAME
 from healthcheck.prefect.flow import FLOW_NAME, health_check
 
 pytestmark = pytest.mark.prefect
 
 NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"
-COMMAND = (sys.executable, "-m", "healthcheck.cli")
+COMMAND = ("-m", "healthcheck.cli", "serve")
+REPOSITORY = Path(healthcheck.__file__).parents[1]
 START_S = 180.0  # a few seconds on an idle machine
 
 
 class Serve:
     """One `scan-bridge-health serve`; what it tells systemd is in `notified`."""
 
-    def __init__(self, folder: Path, api_url: str | None) -> None:
+    def __init__(self, folder: Path, api_url: str | None, python: str = sys.executable) -> None:
         self.folder = folder
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"\0scan-bridge-health-test-{os.getpid()}-{id(self)}")
         self.notified: list[str] = []
         threading.Thread(target=self._listen, daemon=True).start()
-        config = folder / "config.toml"
+        self.config = folder / "config.toml"
         (folder / "state").mkdir(parents=True)
-        config.write_text(
+        self.config.write_text(
             f'[source]\nroot = "{folder}"\n'
             '[hazelcast]\nmembers = ["127.0.0.1:9"]\nconnect_timeout_s = 1\n'
             f'[health]\nscope = "remote"\nstate_dir = "{folder}/state"\nspare_state_dir = "{folder}/spare"\n'
         )
         self._log = (folder / "serve.log").open("wb")
         self.process = process.start(
-            [*COMMAND, "serve", "--config", config],
+            [python, *COMMAND, "--config", self.config],
             env={
                 **client_environment(api_url, folder / "home"),
                 "NOTIFY_SOCKET": "@" + self._notify.getsockname()[1:].decode(),
@@ -64,8 +68,8 @@ class Serve:
 
     def wait_status(self, text: str) -> None:
         """Wait until STATUS= has this text."""
-        eventually(lambda: text in self._status() or self.process.poll() is not None, START_S, f"{text}: {self.log()}")
-        assert text in self._status(), self.log()
+        eventually(lambda: text in self.status() or self.process.poll() is not None, START_S, f"{text}: {self.log()}")
+        assert text in self.status(), self.log()
 
     def wait_ping(self) -> None:
         """Wait until the watchdog is told again that all is well."""
@@ -82,7 +86,8 @@ class Serve:
         process.kill(self.process)
         self._log.close()
 
-    def _status(self) -> str:
+    def status(self) -> str:
+        """What it said last by STATUS=."""
         return next((m.removeprefix("STATUS=") for m in reversed(self.notified) if m.startswith("STATUS=")), "")
 
     def _listen(self) -> None:
@@ -90,7 +95,15 @@ class Serve:
             self.notified.append(self._notify.recv(65536).decode())
 
 
-NewServe = Callable[[str | None], Serve]
+NewServe = Callable[..., Serve]
+
+
+def venv(folder: Path) -> tuple[str, Path]:
+    """A venv that finds what this process does: its Python, and the file without which it finds nothing."""
+    process.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout_s=START_S)
+    packages = next(folder.glob("lib/python*/site-packages")) / "packages.pth"
+    packages.write_text("\n".join([str(REPOSITORY), *site.getsitepackages()]))
+    return str(folder / "bin/python"), packages
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +111,8 @@ def new_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewServe]:
     """Starts one that is told of this server."""
     made: list[Serve] = []
 
-    def new(api_url: str | None) -> Serve:
-        made.append(Serve(tmp_path_factory.mktemp("serve") / "serve", api_url))
+    def new(api_url: str | None, **options: str) -> Serve:
+        made.append(Serve(tmp_path_factory.mktemp("serve") / "serve", api_url, **options))
         return made[-1]
 
     yield new
@@ -147,6 +160,37 @@ def test_the_deployment_is_made_and_its_runs_are_carried_out(api: SyncPrefectCli
     assert "Traceback" not in serving.log()
     assert "READY=1" in serving.notified
     serving.wait_ping()
+
+
+def test_the_status_says_what_the_last_run_was_and_whom_the_automations_cannot_tell(
+    api: SyncPrefectClient, new_serve: NewServe, webhook: Webhook
+) -> None:
+    serve = new_serve(str(api.api_url))
+    serve.wait_status("health.groups.ops has no block")
+    with serve.config.open("a") as file:
+        file.write('[health.groups.ops]\nblocks = ["custom-webhook/made-later"]\n')
+    serve.wait_status("the Automations cannot tell custom-webhook/made-later (Prefect has no such block)")
+    custom(webhook, "made-later")
+    eventually(lambda: "cannot tell" not in serve.status(), START_S, "the block is not noticed")
+    actions = [action.type for automation in api.read_automations() for action in automation.actions]
+    assert actions == ["send-notification"] * 2, "in force without a restart"
+    ended(api, run_now(api))
+    serve.wait_status("; last run ")
+    serve.wait_status("UTC: Critical: hazelcast (Hazelcast away)")
+    assert serve.terminate() == 0
+
+
+def test_runs_that_crash_are_in_the_status_with_the_cure(
+    api: SyncPrefectClient, new_serve: NewServe, tmp_path: Path
+) -> None:
+    python, packages = venv(tmp_path / "venv")
+    serve = new_serve(str(api.api_url), python=python)
+    serve.wait_status("serving")
+    packages.unlink()  # as if the Python behind the venv had become another version
+    ended(api, run_now(api))
+    serve.wait_status("Crashed: ")
+    serve.wait_status("does not find healthcheck and prefect; was the system's Python replaced? Run: make upgrade")
+    assert serve.terminate() == 0
 
 
 def test_a_deployment_that_was_deleted_is_made_anew(api: SyncPrefectClient, serving: Serve) -> None:

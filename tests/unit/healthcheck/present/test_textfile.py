@@ -55,6 +55,9 @@ class Checks:
     def send(self, block: str, subject: str, body: str) -> None:
         """Every recipient hears."""
 
+    def unusable(self, blocks: object) -> None:
+        """Nothing is known of any block."""
+
     def values(self) -> dict[tuple[str, ...], float]:
         families = text_string_to_metric_families(self.file.read_text())
         return {
