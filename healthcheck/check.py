@@ -25,17 +25,19 @@ from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.keep import mute
 from healthcheck.keep.state import LockedError, State, StateError, Store
 from healthcheck.model.alert import Change, Delivery
-from healthcheck.model.condition import CheckCondition, Unusable
+from healthcheck.model.condition import CheckCondition, PrefectSilence, Unusable
 from healthcheck.model.finding import Block, Finding
 from healthcheck.model.observation import Scope, Snapshot
 from healthcheck.model.report import ActionTaken, MuteShown, Report
-from healthcheck.observe import probes
+from healthcheck.observe import probes, watcher
 from healthcheck.observe.probes import Observed
 from healthcheck.present import textfile
 
 __all__ = ["AlreadyRunning", "Effects", "NotDelivered", "Notifier", "inspect", "last_completed", "run_check"]
 
 log = logging.getLogger(__name__)
+
+BY_PREFECT, BY_TIMER = "prefect", "timer"
 
 
 class AlreadyRunning(Exception):
@@ -67,7 +69,7 @@ def run_check(config: HealthConfig, notifier: Notifier, *, by: str, effects: Eff
     check sends it again, and the message says that it may be a repeat.
 
     Args:
-        by: who runs it, for the record: "prefect" or "timer".
+        by: who runs it, for the record: `BY_PREFECT` or `BY_TIMER`.
 
     Raises:
         AlreadyRunning: another check is under way.
@@ -93,7 +95,8 @@ def inspect(config: HealthConfig) -> Report:
         notes = (f"without the last check's state, so less can be told: {error}",)
     snapshot = probes.observe(config, state.previous_check, state.hung_probe).snapshot
     facts = Facts(snapshot, state.previous_check, config)
-    condition = CheckCondition(unreachable=state.unreachable, unusable=state.unusable)
+    silence = _prefect_silence(state, config, snapshot.at)
+    condition = CheckCondition(unreachable=state.unreachable, unusable=state.unusable, prefect_silence=silence)
     return Report(
         snapshot,
         findings.worst_first([*findings.about_the_bridge(facts), *findings.about_the_check(condition, config.health)]),
@@ -123,6 +126,7 @@ class _Check:
         self._store = store
         self._effects = effects
         self._state = State()
+        self._prefect_silence: PrefectSilence | None = None
 
     def run(self, by: str) -> Report:
         started = time.monotonic()
@@ -130,6 +134,8 @@ class _Check:
         notes = list(self._store.notes)
         self._save(self._state)
         snapshot = self._observe()
+        if by != BY_PREFECT:
+            self._prefect_silence = _prefect_silence(before, self._config, snapshot.at)
         silence = _mute(self._config, snapshot.at)
         alerting = Alerting(snapshot.at, self._health.alerts, self._health.addresses, muted=silence is not None)
         of_bridge = findings.about_the_bridge(Facts(snapshot, before.previous_check, self._config))
@@ -173,7 +179,9 @@ class _Check:
 
     def _with_own(self, of_bridge: Sequence[Finding]) -> tuple[Finding, ...]:
         """With what is found of the check itself, which deliveries change."""
-        condition = CheckCondition(self._store.problem, self._state.unreachable, self._state.unusable)
+        condition = CheckCondition(
+            self._store.problem, self._state.unreachable, self._state.unusable, self._prefect_silence
+        )
         return findings.worst_first([*of_bridge, *findings.about_the_check(condition, self._health)])
 
     def _plan(self, found: Sequence[Finding], snapshot: Snapshot, alerting: Alerting) -> Decision | Refusal | None:
@@ -210,7 +218,8 @@ class _Check:
         settled = [alert for alert in self._state.alerts if alert.is_settled(self._health.addresses)]
         past = (*self._state.past, *settled)[-self._health.alerts.history :]
         left = tuple(alert for alert in self._state.alerts if alert not in settled)
-        self._save(replace(self._state, alerts=left, past=past, completed_at=now, completed_by=by))
+        state = replace(self._state, alerts=left, past=past, completed_at=now, completed_by=by)
+        self._save(replace(state, prefect_completed_at=now) if by == BY_PREFECT else state)
 
     def _write_metrics(self, report: Report) -> Report:
         """A check that cannot write them goes on; the file then grows old, which its time stamp shows."""
@@ -224,6 +233,14 @@ class _Check:
             log.warning("%s", problem)
             return replace(report, notes=(*report.notes, problem))
         return report
+
+
+def _prefect_silence(state: State, config: HealthConfig, now: datetime) -> PrefectSilence | None:
+    """How long Prefect has been silent, once that may matter."""
+    since, rule = state.prefect_completed_at, config.health.rules.prefect
+    if not rule.enabled or since is None or (now - since).total_seconds() <= rule.after_s:
+        return None
+    return PrefectSilence(since, (now - since).total_seconds(), watcher.inspect())
 
 
 def _mute(config: HealthConfig, now: datetime) -> MuteShown | None:

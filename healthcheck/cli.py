@@ -17,11 +17,12 @@ from bridge.config import DEFAULT_CONFIG_PATH, ENV_PREFIX, ConfigError
 from bridge.system import journal
 from healthcheck.act import notify_test
 from healthcheck.act.apprise_urls import SpareNotifier
-from healthcheck.check import AlreadyRunning, inspect, last_completed, run_check
+from healthcheck.check import BY_TIMER, AlreadyRunning, inspect, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.keep import mute
 from healthcheck.keep.mute import Mute, MuteError
 from healthcheck.keep.state import StateError, Store
+from healthcheck.model.report import Report
 from healthcheck.present import terminal
 from healthcheck.text import clock, duration, foreign
 
@@ -53,7 +54,7 @@ On a host other than the bridge's it looks at Hazelcast only, and says so.
 examples:
   scan-bridge-health check                                  # Nagios: text, performance data, exit code
   scan-bridge-health check --json | jq '.findings[].words'
-  scan-bridge-health check --act --unless-checked-within 3m # as the timer does while Prefect is down
+  scan-bridge-health check --act --exit-zero --unless-checked-within 3m # as the timer does while Prefect is down
 """,
     "mute": """\
 Until then nothing is sent and nothing is restarted. What is still wrong at the end is sent then.
@@ -141,6 +142,9 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--unless-checked-within", metavar="DURATION", help="with --act: nothing, if a check completed so recently"
     )
+    check.add_argument(
+        "--exit-zero", action="store_true", help="exit 0 whatever the verdict, for a unit that acts on it"
+    )
     check.set_defaults(command=_check)
 
     silence = add("mute", "send and restart nothing for a while")
@@ -173,8 +177,12 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.unless_checked_within:
         return _refuse("--unless-checked-within needs --act", UNKNOWN)
     report = inspect(config)
+    return _show(report, arguments)
+
+
+def _show(report: Report, arguments: argparse.Namespace) -> int:
     print(terminal.as_json(report) if arguments.json else terminal.nagios(report))
-    return report.severity.nagios_code
+    return 0 if arguments.exit_zero else report.severity.nagios_code
 
 
 def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
@@ -186,12 +194,11 @@ def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
             _nothing_to_do(f"the last check completed {duration((now - last).total_seconds())} ago")
             return 0
     try:
-        report = run_check(config, SpareNotifier(config.health), by="timer")
+        report = run_check(config, SpareNotifier(config.health), by=BY_TIMER)
     except AlreadyRunning as error:
         _nothing_to_do(str(error))
         return 0
-    print(terminal.as_json(report) if arguments.json else terminal.nagios(report))
-    return report.severity.nagios_code
+    return _show(report, arguments)
 
 
 def _nothing_to_do(why: str) -> None:

@@ -149,6 +149,14 @@ class NotifierRule(ConditionRule):
     action: Action = "alert"
 
 
+class PrefectRule(ConditionRule):
+    """Prefect, which ran the check before, does so no more. Told by the timer's check, to the spare URLs."""
+
+    severity: HowBad = Severity.WARNING
+    action: Action = "alert"
+    after_s: Seconds = Field(default=300.0, description="How long no check of Prefect may have completed.")
+
+
 class Rules(Section):
     """Each rule has a section of its own. `log_only`: the finding is in the report only. `alert`: the groups are told.
     `auto_restart`: they are told, and whether systemd's own restart worked. `restart_bridge`: they are told, and the
@@ -167,6 +175,7 @@ class Rules(Section):
     blind: Blind = Blind()
     state: CheckState = CheckState()
     notifier: NotifierRule = NotifierRule()
+    prefect: PrefectRule = PrefectRule()
 
     def __iter__(self) -> Iterator[tuple[str, ConditionRule | LevelRule]]:  # type: ignore[override]
         """Each rule with its name."""

@@ -21,6 +21,7 @@ from healthcheck.judge.rules import (
     high_lag,
     memory,
     notifier,
+    prefect,
     process_crash,
     process_stopped,
     stale_data,
@@ -44,6 +45,7 @@ ABOUT_THE_BRIDGE: Mapping[Rule, Callable[[Facts], Judgement]] = {
 ABOUT_THE_CHECK: Mapping[Rule, Callable[[CheckCondition, Health], Judgement]] = {
     "state": state.judge,
     "notifier": notifier.judge,
+    "prefect": prefect.judge,
 }
 LOCAL_ONLY = ("process_crash", "process_stopped", "cpu", "memory")
 

@@ -51,6 +51,7 @@ class State:
     hung_probe: int | None = None  # process id of a look at the disk that could not be ended
     completed_at: datetime | None = None
     completed_by: str = ""
+    prefect_completed_at: datetime | None = None
 
 
 _ADAPTER = TypeAdapter(State)

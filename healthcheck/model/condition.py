@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from healthcheck.model.finding import Block
 
@@ -17,9 +18,19 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
+class PrefectSilence:
+    """Prefect has run no check for so long, though it did once; and what its units say of themselves."""
+
+    since: datetime
+    for_s: float
+    units: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckCondition:
     """What hinders the check itself. Nothing does: all are empty."""
 
     state_problem: str | None = None  # why its state is not where it belongs
     unreachable: Mapping[Block, str] = field(default_factory=dict)  # recipients the last message did not reach, and why
     unusable: Mapping[Block, Unusable] = field(default_factory=dict)  # blocks that the next message cannot use
+    prefect_silence: PrefectSilence | None = None

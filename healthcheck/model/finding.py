@@ -67,6 +67,7 @@ class Cause(StrEnum):
     STATE_NOT_WRITABLE = "state not writable"
     RESTART_DID_NOT_HELP = "restart did not help"
     NOTIFIER_FAILED = "notifier failed"
+    PREFECT_SILENT = "Prefect runs no check"
 
 
 @dataclass(frozen=True, slots=True)

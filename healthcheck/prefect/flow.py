@@ -20,7 +20,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Failed
 
 from bridge.config import DEFAULT_CONFIG_PATH, ConfigError
-from healthcheck.check import AlreadyRunning, last_completed, run_check
+from healthcheck.check import BY_PREFECT, AlreadyRunning, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.model.report import Report
 from healthcheck.prefect import late_runs, run_view
@@ -44,7 +44,7 @@ def health_check() -> State[None]:
         state = run_view.skipped("a check has completed since this run was due")
     else:
         try:
-            report = run_check(config, BlockNotifier(config.health), by="prefect")
+            report = run_check(config, BlockNotifier(config.health), by=BY_PREFECT)
             state = run_view.final_state(report)
             _show(report, config)
         except AlreadyRunning:

@@ -54,6 +54,12 @@ def test_the_exposure_is_as_low_as_promised(machine: Machine) -> None:
         machine.run("systemd-analyze", "security", "--offline=yes", f"--threshold={threshold}", unit)
 
 
+def test_a_log_that_runs_wild_is_cut_in_every_unit(machine: Machine) -> None:
+    services = [unit for unit in units(machine) if unit.endswith(".service")]
+    unlimited = machine.run("grep", "-L", "^LogRateLimitBurst=", *services, check=False).stdout
+    assert unlimited == ""
+
+
 def run_as(bridge: Bridge, unit: str, script: str) -> str:
     """What a shell script prints in the sandbox of `unit`, as its user."""
     bridge.machine.write("/usr/local/bin/attempt", f"#!/bin/sh\nexec 2>&1\n{script}\n", mode="0755")

@@ -115,6 +115,8 @@ def test_check_act_keeps_the_alert_for_prefect_and_does_not_repeat_itself(
     assert (state["completed_by"], state["alerts"][0]["told"]) == ("timer", {})
     code, out, _ = run(capsys, "check", "--act", "--unless-checked-within", "3m", "--config", config_file)
     assert (code, out) == (0, ""), "the journal is spared this every minute"
+    code, out, _ = run(capsys, "check", "--act", "--exit-zero", "--config", config_file)
+    assert (code, out.split(" - ")[0]) == (0, "SCAN-BRIDGE CRITICAL"), "for a unit, a verdict is no failure"
 
 
 def test_a_check_that_completed_in_the_future_does_not_keep_another_from_running(
@@ -138,7 +140,7 @@ def test_check_act_without_a_place_for_its_state_says_so_and_does_nothing(
 
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [(["check"], 3), (["check-config"], 3), (["check", "--act"], 4)],
+    [(["check"], 3), (["check-config"], 3), (["check", "--act"], 4), (["check", "--act", "--exit-zero"], 4)],
 )
 def test_a_configuration_that_is_not_there_is_unknown_to_nagios_and_a_failure_of_the_timer(
     capsys: pytest.CaptureFixture[str], arguments: list[str], status: int
