@@ -27,13 +27,21 @@ from healthcheck.keep.state import LockedError, State, StateError, Store
 from healthcheck.model.alert import Change, Delivery
 from healthcheck.model.condition import CheckCondition, PrefectSilence, Unusable
 from healthcheck.model.finding import Block, Finding
-from healthcheck.model.observation import Scope, Snapshot
+from healthcheck.model.observation import LeftBehind, Scope, Snapshot
 from healthcheck.model.report import ActionTaken, MuteShown, Report
 from healthcheck.observe import probes, watcher
 from healthcheck.observe.probes import Observed
 from healthcheck.present import textfile
 
-__all__ = ["AlreadyRunning", "Effects", "NotDelivered", "Notifier", "inspect", "last_completed", "run_check"]
+__all__ = [
+    "AlreadyRunning",
+    "Effects",
+    "Inspector",
+    "NotDelivered",
+    "Notifier",
+    "last_completed",
+    "run_check",
+]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +56,7 @@ class AlreadyRunning(Exception):
 class Effects:
     """How a check sees and touches the bridge. Other ones are for tests of the order of steps."""
 
-    observe: Callable[[HealthConfig, PreviousCheck | None, int | None], Observed] = probes.observe
+    observe: Callable[[HealthConfig, PreviousCheck | None, LeftBehind | None], Observed] = probes.observe
     restart: Callable[[Decision, Snapshot, HealthConfig], ActionTaken] = restart.perform
 
 
@@ -83,29 +91,43 @@ def run_check(config: HealthConfig, notifier: Notifier, *, by: str, effects: Eff
         raise AlreadyRunning(str(error)) from error
 
 
-def inspect(config: HealthConfig) -> Report:
-    """Observe and judge only: sends nothing, restarts nothing, writes nothing. For Nagios and for people."""
-    started = time.monotonic()
-    store = Store(config.health)
-    try:
-        state = store.load(may_repair=False)
-        notes = store.notes
-    except StateError as error:
-        state = State()
-        notes = (f"without the last check's state, so less can be told: {error}",)
-    snapshot = probes.observe(config, state.previous_check, state.hung_probe).snapshot
-    facts = Facts(snapshot, state.previous_check, config)
-    silence = _prefect_silence(state, config, snapshot.at)
-    condition = CheckCondition(unreachable=state.unreachable, unusable=state.unusable, prefect_silence=silence)
-    return Report(
-        snapshot,
-        findings.worst_first([*findings.about_the_bridge(facts), *findings.about_the_check(condition, config.health)]),
-        time.monotonic() - started,
-        state.completed_at,
-        alerts=Alerting(snapshot.at, config.health.alerts, config.health.addresses).standing(state.alerts),
-        mute=_mute(config, snapshot.at),
-        notes=(*notes, *_scope_note(snapshot.scope)),
-    )
+class Inspector:
+    """Observes and judges only: sends nothing, restarts nothing, writes nothing. For Nagios, for people, once or often.
+
+    Not to be used by two threads at once.
+    """
+
+    def __init__(self, config: HealthConfig) -> None:
+        self._config = config
+        self._hung_look: LeftBehind | None = None
+
+    def inspect(self) -> Report:
+        """Observe and judge. While a look at the disk hangs in the kernel, no other is begun."""
+        started = time.monotonic()
+        config, store = self._config, Store(self._config.health)
+        try:
+            state = store.load(may_repair=False)
+            notes = store.notes
+        except StateError as error:
+            state = State()
+            notes = (f"without the last check's state, so less can be told: {error}",)
+        observed = probes.observe(config, state.previous_check, self._hung_look or state.hung_look)
+        self._hung_look = observed.hung_look
+        snapshot = observed.snapshot
+        facts = Facts(snapshot, state.previous_check, config)
+        silence = _prefect_silence(state, config, snapshot.at)
+        condition = CheckCondition(unreachable=state.unreachable, unusable=state.unusable, prefect_silence=silence)
+        return Report(
+            snapshot,
+            findings.worst_first(
+                [*findings.about_the_bridge(facts), *findings.about_the_check(condition, config.health)]
+            ),
+            time.monotonic() - started,
+            state.completed_at,
+            alerts=Alerting(snapshot.at, config.health.alerts, config.health.addresses).standing(state.alerts),
+            mute=_mute(config, snapshot.at),
+            notes=(*notes, *_scope_note(snapshot.scope)),
+        )
 
 
 def last_completed(config: HealthConfig) -> datetime | None:
@@ -166,8 +188,8 @@ class _Check:
         self._state = self._store.save(state)
 
     def _observe(self) -> Snapshot:
-        observed = self._effects.observe(self._config, self._state.previous_check, self._state.hung_probe)
-        self._state = replace(self._state, hung_probe=observed.hung_probe, unusable=self._verify_blocks())
+        observed = self._effects.observe(self._config, self._state.previous_check, self._state.hung_look)
+        self._state = replace(self._state, hung_look=observed.hung_look, unusable=self._verify_blocks())
         return observed.snapshot
 
     def _verify_blocks(self) -> dict[Block, Unusable]:

@@ -17,7 +17,7 @@ from bridge.config import DEFAULT_CONFIG_PATH, ENV_PREFIX, ConfigError
 from bridge.system import journal
 from healthcheck.act import notify_test
 from healthcheck.act.apprise_urls import SpareNotifier
-from healthcheck.check import BY_TIMER, AlreadyRunning, inspect, last_completed, run_check
+from healthcheck.check import BY_TIMER, AlreadyRunning, Inspector, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.keep import mute
 from healthcheck.keep.mute import Mute, MuteError
@@ -176,7 +176,7 @@ def _check(arguments: argparse.Namespace) -> int:
         return _act(arguments, config)
     if arguments.unless_checked_within:
         return _refuse("--unless-checked-within needs --act", UNKNOWN)
-    report = inspect(config)
+    report = Inspector(config).inspect()
     return _show(report, arguments)
 
 

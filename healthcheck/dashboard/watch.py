@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from bridge.cluster.connection import Cluster, ClusterError
-from healthcheck import check
+from healthcheck.check import Inspector
 from healthcheck.config.settings import HealthConfig
 from healthcheck.dashboard.history import History
 from healthcheck.dashboard.last_run import TIMEOUT_S as PREFECT_S
@@ -49,6 +49,7 @@ class Watch:
         """Nothing is looked at before `start`."""
         self._config = config
         self.started_at = datetime.now(UTC)
+        self._inspector = Inspector(config)
         self._overview = Overview()
         self._history = History()
         self._lock = threading.Lock()
@@ -148,7 +149,7 @@ class Watch:
             state = self._ask(
                 lambda overview: overview.state, lambda: Store(self._config.health).load(may_repair=False)
             )
-            report = self._ask(lambda overview: overview.report, lambda: check.inspect(self._config))
+            report = self._ask(lambda overview: overview.report, self._inspector.inspect)
             with self._lock:
                 verdict = next_verdict(self._overview.verdict, report, state)
                 self._overview = replace(self._overview, state=state, report=report, verdict=verdict)

@@ -22,6 +22,7 @@ from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.model.alert import Alert
 from healthcheck.model.condition import Unusable
 from healthcheck.model.finding import Block
+from healthcheck.model.observation import LeftBehind
 
 FILE_NAME = "state.json"
 CORRUPT_NAME = "state.json.corrupt"
@@ -48,7 +49,7 @@ class State:
     unreachable: dict[Block, str] = field(default_factory=dict)
     unusable: dict[Block, Unusable] = field(default_factory=dict)  # as Prefect said when last asked
     sending: dict[Block, datetime] = field(default_factory=dict)  # begun, and not known to have ended
-    hung_probe: int | None = None  # process id of a look at the disk that could not be ended
+    hung_look: LeftBehind | None = None  # at the disk; it could not be ended
     completed_at: datetime | None = None
     completed_by: str = ""
     prefect_completed_at: datetime | None = None

@@ -121,6 +121,14 @@ class ClusterReach:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """A process that could not even be killed, told apart from a later one with the same id."""
+
+    pid: int
+    started: int  # clock ticks since the boot
+
+
+@dataclass(frozen=True, slots=True)
 class DiskView:
     """The newest scan files on disk; `settled` is the newest that has lain there for `grace_s`."""
 

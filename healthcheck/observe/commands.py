@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
+from healthcheck.model.observation import LeftBehind
+
 MOST_OUTPUT = 4 * 1024**2  # bytes; more is cut off
 KILL_WAIT_S = 0.5
 
@@ -19,11 +21,11 @@ class CommandError(Exception):
 
 
 class CommandTimeout(CommandError):
-    """The program did not end in time. `pid` is set if it could not even be killed: it hangs in the kernel."""
+    """The program did not end in time. `left` is set if it could not even be killed: it hangs in the kernel."""
 
-    def __init__(self, message: str, pid: int | None = None) -> None:
+    def __init__(self, message: str, left: LeftBehind | None = None) -> None:
         super().__init__(message)
-        self.pid = pid
+        self.left = left
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Ran:
 
 
 def run(command: Sequence[str], deadline_s: float) -> Ran:
-    """Run a program, without a shell and without input.
+    """Run a program, without a shell and without input. Returns or raises within the deadline, the killing included.
 
     Raises:
         CommandError: there is no such program, it wrote too much, or (`CommandTimeout`) it did not end in time.
@@ -48,14 +50,15 @@ def run(command: Sequence[str], deadline_s: float) -> Ran:
         )
     except OSError as error:
         raise CommandError(f"{name}: {error.strerror}") from error
-    deadline = time.monotonic() + deadline_s
+    kill_wait_s = min(KILL_WAIT_S, deadline_s / 5)
+    deadline = time.monotonic() + deadline_s - kill_wait_s
     try:
         out, err = _read(process, deadline)
         status = process.wait(max(0.0, deadline - time.monotonic()))
     except (subprocess.TimeoutExpired, TimeoutError):
-        raise CommandTimeout(f"{name}: no answer within {deadline_s:g} s", _end(process)) from None
+        raise CommandTimeout(f"{name}: no answer within {deadline_s:g} s", _end(process, kill_wait_s)) from None
     except OverflowError:
-        _end(process)
+        _end(process, kill_wait_s)
         raise CommandError(f"{name}: more than {MOST_OUTPUT} bytes of output") from None
     finally:
         for stream in (process.stdout, process.stderr):
@@ -64,13 +67,19 @@ def run(command: Sequence[str], deadline_s: float) -> Ran:
     return Ran(status, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-def is_running(pid: int) -> bool:
+def is_running(process: LeftBehind) -> bool:
     """Whether a process of ours that could not be ended is still there (a dead one not yet reaped is not)."""
+    return _started(process.pid) == process.started
+
+
+def _started(pid: int) -> int | None:
+    """When a process was started, in clock ticks since the boot; None if it does not run."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
-        return False
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
@@ -95,10 +104,11 @@ def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, byt
     return bytes(out), bytes(err)
 
 
-def _end(process: subprocess.Popen[bytes]) -> int | None:
-    """Kill; the process id if it does not even die of that (it hangs in the kernel)."""
+def _end(process: subprocess.Popen[bytes], wait_s: float) -> LeftBehind | None:
+    """Kill; what is left behind if it does not even die of that (it hangs in the kernel)."""
     process.kill()
     with suppress(subprocess.TimeoutExpired):
-        process.wait(KILL_WAIT_S)
+        process.wait(wait_s)
         return None
-    return process.pid
+    started = _started(process.pid)
+    return None if started is None else LeftBehind(process.pid, started)

@@ -18,7 +18,17 @@ from typing import Literal
 
 from healthcheck.config.settings import HealthConfig
 from healthcheck.judge.previous_check import PreviousCheck
-from healthcheck.model.observation import Answer, ClockReading, DiskView, JournalBatch, Known, Scope, Snapshot, Unknown
+from healthcheck.model.observation import (
+    Answer,
+    ClockReading,
+    DiskView,
+    JournalBatch,
+    Known,
+    LeftBehind,
+    Scope,
+    Snapshot,
+    Unknown,
+)
 from healthcheck.observe import cluster, commands, disk, journal, systemd
 from healthcheck.observe.cluster import MapAnswers
 from healthcheck.observe.commands import CommandError, CommandTimeout
@@ -36,7 +46,7 @@ class Observed:
     """A snapshot, and the process of a look at the disk that could not be ended."""
 
     snapshot: Snapshot
-    hung_probe: int | None
+    hung_look: LeftBehind | None
 
 
 def read_clocks() -> ClockReading:
@@ -44,12 +54,12 @@ def read_clocks() -> ClockReading:
     return ClockReading(datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME), BOOT_ID.read_text().strip())
 
 
-def observe(config: HealthConfig, previous: PreviousCheck | None, hung_probe: int | None) -> Observed:
+def observe(config: HealthConfig, previous: PreviousCheck | None, hung_look: LeftBehind | None) -> Observed:
     """Everything one check can see from here, after at most `probe_timeout_s`.
 
     Args:
         previous: what the last check left, for the journal's cursor.
-        hung_probe: a process that an earlier look at the disk had to leave behind.
+        hung_look: the process that an earlier look at the disk had to leave behind.
     """
     health = config.health
     inner_s = health.probe_timeout_s * INNER_SHARE
@@ -59,7 +69,7 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_probe: in
     if health.scope != "remote":
         jobs |= {
             "unit": lambda: systemd.look(health.unit, inner_s),
-            "disk": lambda: _look_at_disk(config, inner_s, hung_probe),
+            "disk": lambda: _look_at_disk(config, inner_s, hung_look),
             "journal": lambda: journal.look(health.unit, cursor, health.journal_lines, inner_s),
         }
     outcomes = side_by_side(jobs, health.probe_timeout_s)
@@ -68,7 +78,7 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_probe: in
     scope = _scope(health.scope, unit)
     if scope.is_local:
         of_unit = _of_unit(unit, health.unit)
-        on_disk, hung_probe = _on_disk(outcomes["disk"], config)
+        on_disk, hung_look = _on_disk(outcomes["disk"], config)
         lines = _lines(outcomes["journal"], health.unit)
     else:
         nothing = Unknown(f"not looked at: {scope.reason}", "not asked")
@@ -85,7 +95,7 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_probe: in
         disk=on_disk,
         journal=lines,
     )
-    return Observed(snapshot, hung_probe)
+    return Observed(snapshot, hung_look)
 
 
 def side_by_side(jobs: Mapping[str, Callable[[], object]], deadline_s: float) -> dict[str, Outcome]:
@@ -151,13 +161,13 @@ def _of_unit(outcome: Outcome, unit: str) -> UnitAnswers:
     return UnitAnswers(*[Unknown(reason_of(outcome), f"systemctl show {unit}")] * 3)
 
 
-def _look_at_disk(config: HealthConfig, deadline_s: float, hung: int | None) -> DiskView:
+def _look_at_disk(config: HealthConfig, deadline_s: float, hung: LeftBehind | None) -> DiskView:
     if hung is not None and commands.is_running(hung):
-        raise CommandTimeout(f"an earlier look still hangs in the kernel (process {hung})", hung)
+        raise CommandTimeout(f"an earlier look still hangs in the kernel (process {hung.pid})", hung)
     return disk.look(config.source.root, config.source.scan_days, config.health.grace_s, deadline_s)
 
 
-def _on_disk(outcome: Outcome, config: HealthConfig) -> tuple[Answer[DiskView], int | None]:
+def _on_disk(outcome: Outcome, config: HealthConfig) -> tuple[Answer[DiskView], LeftBehind | None]:
     how = f"listing the newest day folders of {config.source.root}"
     match outcome:
         case DiskView() as view:
@@ -166,7 +176,7 @@ def _on_disk(outcome: Outcome, config: HealthConfig) -> tuple[Answer[DiskView], 
             return Known(view, how), None
         case CommandTimeout() as error:
             # A folder that does not answer cannot be read: that is an answer.
-            return Known(DiskView("unreadable", f"{config.source.root}: {error}"), how), error.pid
+            return Known(DiskView("unreadable", f"{config.source.root}: {error}"), how), error.left
         case _:
             return Unknown(reason_of(outcome), how), None
 

@@ -197,7 +197,7 @@ def test_a_block_that_is_missing_is_told_before_anything_else_is_wrong(world: Wo
     assert [subject.split("] ")[1] for subject in world.subjects(TRADING)] == ["WARNING: notifier (notifier failed)"]
     world.missing = None
     world.check()
-    looked = {finding.rule: finding for finding in check.inspect(world.config()).findings}
+    looked = {finding.rule: finding for finding in check.Inspector(world.config()).inspect().findings}
     assert looked["notifier"].severity is Severity.WARNING, "what Prefect said stands until it says otherwise"
     world.missing = set()
     heal(world)

@@ -8,14 +8,16 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 from support import process
 from support.health_cases import config
 
-from healthcheck.model.observation import CpuReading, DiskView, Known, Unknown
+from healthcheck.model.observation import CpuReading, DiskView, Known, LeftBehind, Unknown
 from healthcheck.observe import commands, disk, journal, probes, procfs, systemd
 from healthcheck.observe.commands import CommandError, CommandTimeout, Ran
 
@@ -228,7 +230,7 @@ def test_a_program_that_hangs_is_ended_at_the_deadline_and_its_children_do_not_h
     with pytest.raises(CommandTimeout, match=r"no answer within 0\.5 s") as error:
         commands.run([sys.executable, "-c", script], 0.5)
     assert time.monotonic() - started < 20, "not the program's 30 s"
-    assert error.value.pid is None
+    assert error.value.left is None
 
 
 def test_a_program_that_floods_us_is_ended() -> None:
@@ -236,12 +238,18 @@ def test_a_program_that_floods_us_is_ended() -> None:
         commands.run(["sh", "-c", "exec yes"], 30)
 
 
+def left_behind(child: Popen[bytes]) -> LeftBehind:
+    return LeftBehind(child.pid, int(Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19]))
+
+
 def test_a_process_that_cannot_be_ended_is_known_as_long_as_it_is_there() -> None:
     child = process.start(["sleep", "60"])
     child.send_signal(signal.SIGSTOP)
-    assert commands.is_running(child.pid)
+    left = left_behind(child)
+    assert commands.is_running(left)
+    assert not commands.is_running(replace(left, started=left.started - 1)), "another one had this id before"
     process.kill(child)
-    assert not commands.is_running(child.pid)
+    assert not commands.is_running(left)
 
 
 # --- The disk ------------------------------------------------------------------------------------------------------
@@ -273,9 +281,9 @@ def test_a_source_that_is_missing_or_empty_is_an_answer_with_its_reason(tmp_path
 
 def test_a_look_that_takes_too_long_is_an_answer_too_the_source_cannot_be_read() -> None:
     settings = config()
-    answer, hung = probes._on_disk(CommandTimeout("python3: no answer within 8 s", 4711), settings)
+    answer, hung = probes._on_disk(CommandTimeout("python3: no answer within 8 s", LeftBehind(4711, 1)), settings)
     assert isinstance(answer, Known)
-    assert (answer.value.state, hung) == ("unreadable", 4711)
+    assert (answer.value.state, hung) == ("unreadable", LeftBehind(4711, 1))
     assert "no answer within 8 s" in answer.value.reason
 
 
@@ -290,8 +298,8 @@ def test_while_an_earlier_look_still_hangs_no_other_is_started() -> None:
     child = process.start(["sleep", "60"])
     try:
         with pytest.raises(CommandTimeout, match="still hangs") as error:
-            probes._look_at_disk(config(), 5, child.pid)
-        assert error.value.pid == child.pid
+            probes._look_at_disk(config(), 5, left_behind(child))
+        assert error.value.left == left_behind(child)
     finally:
         process.kill(child)
 
