@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast, pytest.mark.prefect]
 SERVER = "dolphin-scan-bridge-prefect.service"
 SERVE = "dolphin-scan-bridge-healthcheck.service"
 DEPLOYMENT = "scan-bridge-health-check/every-60s"
+FOLDER = "/var/lib/private/scan-bridge-prefect"
+PREFECT_SILENT = "prefect (Prefect runs no check)"
 START_S = 180
 RUN_S = 120
 UNWATCHED_S = 10  # instead of 3 min
@@ -76,8 +78,17 @@ class Prefect:
     def stop(self) -> None:
         """Stop all of it, and forget."""
         self.machine.run("systemctl", "stop", SERVE, SERVER, check=False)
-        gone = "/etc/scan-bridge/*.env /var/lib/private/scan-bridge-prefect"
-        self.machine.run("sh", "-c", f"rm -rf {gone}")
+        self.machine.run("systemctl", "reset-failed", SERVE, SERVER, check=False)
+        self.machine.run("sh", "-c", f"rm -rf /etc/scan-bridge/*.env {FOLDER}/* {FOLDER}/.[!.]*")
+
+
+@pytest.fixture
+def small_disk(watched_machine: Machine) -> Iterator[Machine]:
+    """The Prefect server's folder is a small file system of its own. To be asked for before `prefect`."""
+    script = f"mkdir -p -m 700 {FOLDER} && mount -t tmpfs -o size=300m,mode=755 none {FOLDER}"
+    watched_machine.run("sh", "-c", script)
+    yield watched_machine
+    watched_machine.run("umount", FOLDER)
 
 
 @pytest.fixture
@@ -89,15 +100,20 @@ def prefect(machine: Machine, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
     try:
         prefect.start()
         with temporary_settings({PREFECT_API_URL: prefect.api_url}):
-            for group in ("ops", "trading"):
-                block = CustomWebhookNotificationBlock(
-                    name=group, url=inbox.url(group), json_data={"title": "{{subject}}", "message": "{{body}}"}
-                )
-                block.save(group)
+            make_blocks(inbox)
             prefect.serve()
             yield prefect
     finally:
         prefect.stop()
+
+
+def make_blocks(inbox: Inbox) -> None:
+    """A notification block for each group."""
+    for group in ("ops", "trading"):
+        block = CustomWebhookNotificationBlock(
+            name=group, url=inbox.url(group), json_data={"title": "{{subject}}", "message": "{{body}}"}
+        )
+        block.save(group)
 
 
 @pytest.fixture
@@ -179,6 +195,95 @@ def test_prefect_goes_down_the_timer_takes_over_prefect_returns_and_nothing_is_t
         messages = inbox.to(group)
         assert sum("RESOLVED" not in message.subject for message in messages) == 2, messages
         assert sum(message.body.count("RESOLVED: ") for message in messages) == over, messages
+
+
+def test_a_full_disk_ends_the_prefect_server_and_is_told_once(
+    small_disk: Machine, prefect: Prefect, client: SyncPrefectClient, watch: Watch, inbox: Inbox
+) -> None:
+    with watch.producer():
+        watch.publishing()
+        until_verdict(prefect, client, "Healthy")
+        begin_watching(watch)
+        fill = f"dd if=/dev/zero of={FOLDER}/filler bs=1M 2>/dev/null; true"
+        small_disk.run("sh", "-c", fill)
+        until(lambda: failed_with(prefect, "74"), FAILS_S, prefect.log)
+        told = until_told(prefect, inbox)
+        assert f"{SERVER} is failed: it cannot write: 0 MB left in" in told or "No space left" in told
+        assert logged(prefect) < MOST_LINES
+        for _ in range(5):
+            watch.check()
+        assert len(inbox.messages) == 1, inbox.messages
+        small_disk.run("rm", f"{FOLDER}/filler")
+        prefect.until_status(f"serving {DEPLOYMENT}")  # the retry timer has started the server again
+        until_over(prefect, client, watch)
+    inbox.told_once(PREFECT_SILENT, "ops")
+
+
+def test_a_damaged_database_of_prefect_is_named_and_the_documented_recovery_works(
+    prefect: Prefect, client: SyncPrefectClient, watch: Watch, inbox: Inbox
+) -> None:
+    machine = prefect.machine
+    with watch.producer():
+        watch.publishing()
+        until_verdict(prefect, client, "Healthy")
+        begin_watching(watch)
+        machine.run("python3", "-c", DAMAGE, f"{FOLDER}/prefect.db")
+        until(lambda: failed_with(prefect, "65"), FAILS_S, prefect.log)
+        told = until_told(prefect, inbox)
+        assert f"{SERVER} is failed: its database" in told
+        assert "is damaged" in told
+        assert logged(prefect) < MOST_LINES
+        machine.run("systemctl", "stop", SERVER)
+        machine.run("sh", "-c", f"cd {FOLDER} && mkdir -p damaged && mv prefect.db* damaged/")
+        prefect.start()
+        prefect.until_status("the Automations cannot tell custom-webhook/ops (Prefect has no such block)")
+        run = until_verdict(prefect, client, "Degraded")
+        assert "custom-webhook/ops: Prefect has no such block; its spare URL is used" in str(
+            run.state and run.state.message
+        )
+        make_blocks(inbox)
+        until_over(prefect, client, watch)
+    titles = [message.subject.split(": ", 1)[1] for message in inbox.to("ops")]
+    assert titles.count(PREFECT_SILENT) >= 1, titles
+    assert any("notifier (notifier failed)" in title for title in titles), titles
+
+
+# Random blocks written into a file, as by a dying disk.
+DAMAGE = """
+import os, random, sys
+with open(sys.argv[1], "r+b") as file:
+    blocks = os.fstat(file.fileno()).st_size // 4096
+    for block in random.Random(1).sample(range(1, blocks), blocks // 4):
+        file.seek(block * 4096)
+        file.write(os.urandom(4096))
+"""
+FAILS_S = 150
+MOST_LINES = 6000  # of the server, in the two minutes of the trouble at the most
+
+
+def begin_watching(watch: Watch) -> None:
+    """The timer steps in soon, and soon says that Prefect does nothing."""
+    watch.configure(health__rules__cpu__enabled="false", health__rules__prefect__after_s="20.0")
+    watch.run_while_unwatched(UNWATCHED_S)
+
+
+def failed_with(prefect: Prefect, status: str) -> bool:
+    shown = prefect.machine.show(SERVER, "ActiveState", "ExecMainStatus")
+    return shown == {"ActiveState": "failed", "ExecMainStatus": status}
+
+
+def until_told(prefect: Prefect, inbox: Inbox) -> str:
+    """What ops was told of Prefect's silence."""
+
+    def found() -> str:
+        return next((message.body for message in inbox.to("ops") if PREFECT_SILENT in message.subject), "")
+
+    return until(found, RUN_S, lambda: f"{inbox.messages}\n{prefect.log()}")
+
+
+def logged(prefect: Prefect) -> int:
+    """How many lines the server's unit has in the journal."""
+    return len(prefect.machine.run("journalctl", "-q", "--no-pager", "-u", SERVER, "-o", "cat").stdout.splitlines())
 
 
 def until_verdict(prefect: Prefect, client: SyncPrefectClient, title: str) -> FlowRun:
