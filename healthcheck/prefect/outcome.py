@@ -60,7 +60,7 @@ async def last_run(client: PrefectClient, deployment: UUID) -> str | None:
 def program_problem(python: str = sys.executable) -> str | None:
     """Why a new process of this Python could not run a check; None where it finds all it needs."""
     try:
-        found = commands.run([python, "-c", _FIND, *PROGRAM], LOOK_S)
+        found = commands.run([python, "-P", "-c", _FIND, *PROGRAM], LOOK_S)
     except CommandError as error:
         why = str(error)
     else:

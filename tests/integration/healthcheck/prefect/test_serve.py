@@ -99,10 +99,14 @@ NewServe = Callable[..., Serve]
 
 
 def venv(folder: Path) -> tuple[str, Path]:
-    """A venv that finds what this process does: its Python, and the file without which it finds nothing."""
+    """A venv that finds what this process does: its Python, and the folder without which it finds nothing."""
     process.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout_s=START_S)
-    packages = next(folder.glob("lib/python*/site-packages")) / "packages.pth"
-    packages.write_text("\n".join([str(REPOSITORY), *site.getsitepackages()]))
+    packages = folder / "packages"
+    packages.mkdir()
+    for name, found in {"program": str(REPOSITORY), "libraries": site.getsitepackages()[0]}.items():
+        (packages / name).symlink_to(found)
+    path = next(folder.glob("lib/python*/site-packages")) / "packages.pth"
+    path.write_text(f"{packages}/program\n{packages}/libraries\n")
     return str(folder / "bin/python"), packages
 
 
@@ -186,7 +190,7 @@ def test_runs_that_crash_are_in_the_status_with_the_cure(
     python, packages = venv(tmp_path / "venv")
     serve = new_serve(str(api.api_url), python=python)
     serve.wait_status("serving")
-    packages.unlink()  # as if the Python behind the venv had become another version
+    packages.rename(tmp_path / "lost")  # as if the Python behind the venv had become another version
     ended(api, run_now(api))
     serve.wait_status("Crashed: ")
     serve.wait_status("does not find healthcheck and prefect; was the system's Python replaced? Run: make upgrade")

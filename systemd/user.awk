@@ -1,0 +1,36 @@
+# Makes a unit for `systemctl --user` from the system's: awk -f user.awk dolphin-scan-bridge.service
+# A user's systemd can neither change users nor build most of the sandbox: on Debian 12 it would ignore those lines or
+# refuse to start. Such a line goes, with the comment above it. What works without privileges stays.
+
+BEGIN {
+    split("User Group SupplementaryGroups CapabilityBoundingSet AmbientCapabilities RemoveIPC KeyringMode ProcSubset " \
+          "DevicePolicy IPAddressDeny IPAddressAllow Wants After", names, " ") # the last two name units of the system
+    for (i in names) drop[names[i]]
+    unit = ARGV[1]; sub(/.*\//, "", unit)
+    print "# For people without root; made from the system's unit of the same name."
+    print "# Change nothing here: `systemctl --user edit " unit "` makes a drop-in that survives upgrades."
+    print ""
+}
+
+# What the file begins with is about the system's unit.
+FNR == 1, /^$/ { next }
+
+{
+    gsub(/\/opt\/scan-bridge/, "%h/.local/opt/scan-bridge")
+    gsub(/\/etc\/scan-bridge/, "%E/scan-bridge")
+    gsub(/systemctl /, "systemctl --user ")
+    # %S is ~/.config until systemd 253, where the config is too.
+    sub(/^StateDirectory=scan-bridge$/, "StateDirectory=scan-bridge/state")
+    sub(/%S\/scan-bridge$/, "%S/scan-bridge/state")
+    sub(/^WantedBy=multi-user.target/, "WantedBy=default.target")
+}
+
+/^#/ { comments = comments $0 "\n"; next }
+
+{
+    name = $0; sub(/=.*/, "", name)
+    if (!continued) dropped = (name in drop) || name ~ /^(Protect|Private)/
+    continued = /\\$/
+    if (!dropped) printf "%s%s\n", comments, $0
+    comments = ""
+}
