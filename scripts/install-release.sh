@@ -89,7 +89,10 @@ render() {
     mkdir -p "$share/units"
     cp "$sources/docs/config.example.toml" "$share/"
     if [ "$SCOPE" = user ]; then
-        cp "$sources"/systemd/user/* "$sources/systemd/dolphin-scan-bridge-retry@.timer" "$share/units/"
+        local unit
+        for unit in dolphin-scan-bridge.service dolphin-scan-bridge-{alarm@.service,retry@.service,retry@.timer}; do
+            awk -f "$sources/systemd/user.awk" "$sources/systemd/$unit" >"$share/units/$unit"
+        done
         sed -i "s|%h/.local/opt/scan-bridge|$PREFIX|g" "$share"/units/*
         return
     fi

@@ -19,6 +19,8 @@ FNR == 1, /^$/ { next }
     gsub(/\/opt\/scan-bridge/, "%h/.local/opt/scan-bridge")
     gsub(/\/etc\/scan-bridge/, "%E/scan-bridge")
     gsub(/systemctl /, "systemctl --user ")
+    gsub(/journalctl /, "journalctl --user ")
+    gsub(/make upgrade/, "make upgrade-user")
     # %S is ~/.config until systemd 253, where the config is too.
     sub(/^StateDirectory=scan-bridge$/, "StateDirectory=scan-bridge/state")
     sub(/%S\/scan-bridge$/, "%S/scan-bridge/state")

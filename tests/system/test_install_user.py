@@ -54,6 +54,12 @@ def test_it_installs_runs_survives_upgrades_and_uninstalls(
     def pid() -> str:
         return as_user("systemctl", "--user", "show", UNIT, "--property=MainPID", "--value").strip()
 
+    units = as_user("sh", "-c", f"ls {HOME}/.config/systemd/user/dolphin-scan-bridge*").split()
+    assert as_user("systemd-analyze", "--user", "verify", "--man=no", *units) == ""
+    as_user("systemctl", "--user", "start", f"dolphin-scan-bridge-alarm@{UNIT}.service")
+    alarms = fresh.journal("--identifier=scan-bridge-alarm")
+    assert "dolphin-scan-bridge.service has failed" in str(alarms[-1]["MESSAGE"])
+    assert "Run: make" not in str(alarms[-1]["MESSAGE"]), "its program is found"
     first = pid()
     assert fresh.run("ps", "-o", "user=", "-p", first).stdout.strip() == USER
     as_user("kill", "-9", first)

@@ -44,7 +44,7 @@ class Prefect:
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        self.machine.run("systemctl", "start", SERVER)
+        self.machine.run("systemctl", "--no-block", "start", SERVER)
         until(lambda: answers(self.api_url), START_S, self.log)
 
     def serve(self) -> None:

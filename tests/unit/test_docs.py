@@ -17,6 +17,7 @@ RULES = Rules()
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 EXAMPLES = DOCS / "examples"
+PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def test_the_configuration_reference_is_up_to_date(tmp_path: Path) -> None:
@@ -88,8 +89,17 @@ def test_an_alert_rule_of_prometheus_has_the_limits_of_the_shipped_rule(alert: s
         assert f"{limit:g}" in compared
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.M)
+    for rows in (table.splitlines() for table in tables):
+        cells = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+        assert cells == [cells[0]] * len(rows), rows[cells.index(next(n for n in cells if n != cells[0]))]
+
+
 def test_links_between_the_documents_lead_somewhere() -> None:
-    pages = [REPOSITORY / "README.md", *DOCS.rglob("*.md")]
+    pages = PAGES
     links = [
         (page, link)
         for page in pages
