@@ -110,3 +110,16 @@ def test_links_between_the_documents_lead_somewhere() -> None:
     assert [
         f"{page.relative_to(REPOSITORY)}: {link}" for page, link in links if not (page.parent / link).exists()
     ] == []
+
+
+def test_the_architecture_names_every_module_and_no_other() -> None:
+    named = set(re.findall(r"`((?:bridge|healthcheck)/[\w/]+\.py)`", (DOCS / "architecture.md").read_text()))
+    modules = {
+        str(path.relative_to(REPOSITORY))
+        for package in ("bridge", "healthcheck")
+        for path in (REPOSITORY / package).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+    assert sorted(modules - named) == [], "not in docs/architecture.md"
+    assert sorted(named - modules) == [], "only in docs/architecture.md"
