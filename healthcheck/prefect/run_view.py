@@ -8,16 +8,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Completed, Failed
+from typing import TYPE_CHECKING, Any
 
 from healthcheck.model.alert import Change, Delivery
 from healthcheck.model.finding import Finding, Number, Severity
 from healthcheck.model.observation import JournalLine, Known, Unknown
 from healthcheck.model.report import OpenAlert, Report
 from healthcheck.text import clock, duration, foreign
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 EVENT_PREFIX = "scan-bridge."
 ALERT_LABEL = "scan-bridge.alert"  # of `critical`: "delivered", "undelivered", "nobody" (no block set) or "muted"
@@ -49,6 +49,8 @@ class Event:
 
 def final_state(report: Report) -> State[None]:
     """The state the run ends in: its type is the colour, its name the verdict, its message the findings."""
+    from prefect.states import Completed, Failed  # not before: it takes seconds
+
     lines = [_words(finding) for finding in _not_ok(report)] or ["nothing is wrong"]
     message = "\n".join([*lines, *_circumstances(report)])
     if report.severity is Severity.CRITICAL:
@@ -58,6 +60,8 @@ def final_state(report: Report) -> State[None]:
 
 def skipped(reason: str) -> State[None]:
     """The state of a run that checked nothing."""
+    from prefect.states import Cancelled
+
     return Cancelled(name="Skipped", message=reason)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import http.server
 import json
 import os
@@ -65,8 +66,14 @@ class World:
     kill: Callable[[], None] | None = None
     steps: int = 0
     on_send: Callable[[], None] = lambda: None
+    _config: tuple[dict[str, Any], HealthConfig] | None = None
 
     def config(self) -> HealthConfig:
+        if self._config is None or self._config[0] != self.health:
+            self._config = copy.deepcopy(self.health), self._new_config()
+        return self._config[1]
+
+    def _new_config(self) -> HealthConfig:
         places = {"state_dir": self.directory / "state", "spare_state_dir": self.directory / "spare"}
         for place in places.values():
             place.mkdir(exist_ok=True)
