@@ -33,6 +33,7 @@ class Published:
     bytes: int
     acknowledged_ns: int
     lag_ms: float  # from the file's landing to the cluster's acknowledgement
+    redated_from_ns: int | None = None  # it was there already, under this later time
 
 
 class Publisher:
@@ -63,6 +64,11 @@ class Publisher:
     def held(self) -> Held | None:
         """The place in the order of what the map holds, as far as known."""
         return self._provenance.held if self._provenance else None
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """Where what the map holds came from, as far as known."""
+        return self._provenance
 
     def forget(self) -> None:
         """The map may hold something else by now (the connection was lost): ask before the next write."""
@@ -95,17 +101,51 @@ class Publisher:
                 return arrived
             if not supersedes(file, self.held, time.time_ns(), self._max_future_s):
                 return None
-            provenance = self._next_provenance(file)
-            value = bytearray().join(scan.with_metadata(provenance.to_metadata()))
-            published = Published(file, provenance, scan.rows, len(value), provenance.published_ns, 0.0)
-            self._known, self._in_doubt = False, published
-            stored = await self._write(value)
-            self._in_doubt = None
-            if stored:
-                self._value, self._provenance, self._known = value, provenance, True
-                return _acknowledged(published)
-            await self._refresh_after_lost_race()
+            if published := await self._put(file, scan):
+                return published
         raise ClusterError(f"{self._key}: lost {MOST_RACES} races in a row against other writers")
+
+    def holds(self, scan: Scan) -> bool:
+        """Whether the map holds this very scan, whatever its date there, as far as known."""
+        if self._provenance is None or not isinstance(self._value, bytearray):
+            return False
+        at = 0
+        for piece in scan.with_metadata(self._provenance.to_metadata()):
+            if not self._value.startswith(piece, at):
+                return False
+            at += len(piece)
+        return at == len(self._value)
+
+    async def redate(self, file: ScanFile, scan: Scan) -> Published | None:
+        """Give the held scan the earlier time that its file has by now; None if that is not ours to do.
+
+        It has to be the same scan, and one that this bridge published: two bridges whose copies of the folder differ
+        in their times would correct each other for ever.
+
+        Raises:
+            ClusterError: the cluster is away or too slow; whether the correction arrived is then unknown.
+        """
+        held = self._provenance
+        if held is None or (held.source, held.bridge) != (file.path, self._instance):
+            return None
+        if not 0 <= file.mtime_ns < held.mtime_ns or not self.holds(scan):
+            return None
+        return await self._put(file, scan, redated_from_ns=held.mtime_ns)
+
+    async def _put(self, file: ScanFile, scan: Scan, redated_from_ns: int | None = None) -> Published | None:
+        """Write the scan if the map still holds what it held when we last looked; None if not."""
+        provenance = self._next_provenance(file)
+        value = bytearray().join(scan.with_metadata(provenance.to_metadata()))
+        sent_ns = provenance.published_ns
+        published = Published(file, provenance, scan.rows, len(value), sent_ns, 0.0, redated_from_ns)
+        self._known, self._in_doubt = False, published
+        stored = await self._write(value)
+        self._in_doubt = None
+        if not stored:
+            await self._refresh_after_lost_race()
+            return None
+        self._value, self._provenance, self._known = value, provenance, True
+        return _acknowledged(published)
 
     def _next_provenance(self, file: ScanFile) -> Provenance:
         return Provenance(

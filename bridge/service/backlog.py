@@ -78,7 +78,7 @@ class Backlog:
         if self._settled.get(file.path) == file:
             return 0
         if not is_misdated(file.mtime_ns, now_ns, self._max_future_s) and (
-            self.newest is None or file.key > self.newest.key
+            self.newest is None or file.key > self.newest.key or file.path == self.newest.path
         ):
             self.newest = file
         former = self._waiting.get(file.path)
@@ -141,12 +141,14 @@ class Backlog:
     def drop_overtaken(self, held: Held, now_ns: int) -> list[ScanFile]:
         """Drop what may no longer be published and was not yet read; returns what was dropped.
 
-        A file that was tried and did not validate stays: it is still owed a verdict.
+        A file that was tried and did not validate stays: it is still owed a verdict. So does that of the held scan,
+        which changed meanwhile.
         """
         overtaken = [
             waiting.file
             for waiting in self._waiting.values()
-            if not waiting.tries and not supersedes(waiting.file, held, now_ns, self._max_future_s)
+            if not (waiting.tries or (waiting.file.path == held.key.path and waiting.file.key != held.key))
+            and not supersedes(waiting.file, held, now_ns, self._max_future_s)
         ]
         for file in overtaken:
             self.drop(file)

@@ -110,7 +110,7 @@ class Discovery:
         forget, self._forget = self._forget or begin_s >= self._forget_at_s, False
         if self._listing is not None:  # a reload came in the midst of it, and a thread cannot be cancelled
             await asyncio.wait({self._listing})
-        again = () if self._watcher else pipeline.to_stat_again  # events tell of changes
+        again = pipeline.held_path if self._watcher else pipeline.to_stat_again  # events tell of other changes
         list_newest = partial(self._root.list_newest, pipeline.newer_than, again, forget=forget)
         self._listing = asyncio.create_task(asyncio.to_thread(list_newest))
         listing = await asyncio.shield(self._listing)

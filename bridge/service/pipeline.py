@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import replace
 
 from bridge.arrow import InvalidScan, Scan, parse
 from bridge.cluster.connection import Cluster, ClusterError
@@ -18,6 +19,7 @@ from bridge.folder import reader
 from bridge.folder.listing import Listing, is_linked, stat_scan
 from bridge.model.order import Held, OrderKey, ScanFile, how_misdated, is_misdated, printable, supersedes
 from bridge.service.backlog import Backlog, Waiting
+from bridge.service.held_file import HeldFile
 from bridge.service.metrics import Metrics
 from bridge.service.quarantine import Quarantine
 from bridge.system.backoff import Trouble
@@ -45,6 +47,8 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._trouble = Trouble(log, "publishing", first_wait_s=0.05)
         self._high_water: OrderKey | None = None  # the newest ever seen in the map
+        self._held_file = HeldFile()
+        self._told_of_late_times = False
         self._left_out = 0  # by listings so far
         self.last: Published | None = None
         self.read_in_thread = False  # set where a read may hang (network file systems)
@@ -60,6 +64,7 @@ class Pipeline:
         self._backlog.reconfigure(config.max_future_s, config.settle_s, config.quiet_s)
         if old.root != config.root:
             self._backlog.clear()
+            self._held_file = HeldFile()
             self._left_out = 0
 
     # ---- what comes in
@@ -99,13 +104,14 @@ class Pipeline:
         self._wake.set()
 
     def _announced(self, file: ScanFile, *, writer_done: bool) -> None:
-        if self._is_old(file) and not self._supersedes(file):
+        if self._is_old(file) and not self._may_matter(file):
+            self._held_file.passed_over(file)
             self._count_skipped(file)  # it landed late
         else:
             self._offer(file, writer_done=writer_done)
 
     def _seen_again(self, file: ScanFile) -> None:
-        if self._supersedes(file):
+        if self._may_matter(file):
             self._offer(file)
 
     def _offer(self, file: ScanFile, *, writer_done: bool = False, age_s: float = 0.0) -> None:
@@ -131,7 +137,13 @@ class Pipeline:
     @property
     def to_stat_again(self) -> list[str]:
         """Paths of known files that a listing should see how they are now. A bounded number."""
-        return self._backlog.to_stat_again(time.monotonic())
+        return [*self.held_path, *self._backlog.to_stat_again(time.monotonic())]
+
+    @property
+    def held_path(self) -> list[str]:
+        """The path of the held scan, if there is one."""
+        held = self._publisher.held
+        return [held.key.path] if held is not None else []
 
     @property
     def newer_than(self) -> OrderKey | None:
@@ -184,12 +196,14 @@ class Pipeline:
 
     async def _handle(self, waiting: Waiting) -> None:
         file = waiting.file
-        if not waiting.tries and not self._supersedes(file):
+        if not waiting.tries and not self._may_matter(file):
             self._overtaken(file)
             return
         try:
             scan = self._parse(file, await self._read(file))
             published = await self._publisher.publish(file, scan)
+            if published is None and self._held_file.changed(file, self._publisher.provenance):
+                published = await self._compare(file, scan)
         except reader.Changed as change:
             self._metrics.retries += 1
             self._changed(waiting, change.file)
@@ -225,6 +239,23 @@ class Pipeline:
         with self._quarantine.in_hand(file):
             return parse(content, self._config.max_decoded_bytes)
 
+    async def _compare(self, file: ScanFile, scan: Scan) -> Published | None:
+        """Correct the date of the held scan, or say why a changed file is not published."""
+        redated = None
+        if self._publisher.holds(scan):
+            redated = await self._publisher.redate(file, scan)
+        else:
+            self._metrics.skipped += 1
+            log.warning(
+                "%s has other content by now, but not a later time, so it is not published; give what is corrected a "
+                "later modification time (touch), or another name", file.path, extra=_fields(file),
+            )  # fmt: skip
+        self._held_file.same(file)
+        return redated
+
+    def _may_matter(self, file: ScanFile) -> bool:
+        return self._supersedes(file) or self._held_file.changed(file, self._publisher.provenance)
+
     def _supersedes(self, file: ScanFile) -> bool:
         return supersedes(file, self._publisher.held, time.time_ns(), self._config.max_future_s)
 
@@ -232,6 +263,10 @@ class Pipeline:
 
     def _done(self, published: Published) -> None:
         file = published.file
+        self._held_file.same(file)
+        if published.redated_from_ns is not None:
+            self._redated(published, published.redated_from_ns)
+            return
         self.last = published
         self._metrics.scan_published(time.monotonic(), published.lag_ms)
         sequence = published.provenance.sequence
@@ -243,11 +278,34 @@ class Pipeline:
         self._backlog.drop(file)
         now_ns = time.time_ns()
         for overtaken in self._backlog.drop_overtaken(published.provenance.held, now_ns):
-            self._skipped(overtaken)
+            if overtaken.path != file.path:
+                self._skipped(overtaken)
         if is_misdated(file.mtime_ns, now_ns, self._config.max_future_s):
             self._misdated(file)
         else:
             self._high_water = max(self._high_water or file.key, file.key)
+        self.published.set()
+        if not self.read_in_thread:  # else the next look comes soon
+            self.touched(file.path)  # its time may have been set while it was on its way
+
+    def _redated(self, published: Published, from_ns: int) -> None:
+        file = published.file
+        seemed_s = (from_ns - file.mtime_ns) / 1e9
+        log.info("corrected the time of %s in the map: it is %.1f s older", file.path, seemed_s, extra=_fields(file))
+        if not self._told_of_late_times:
+            self._told_of_late_times = True
+            log.warning(
+                "the producer set the time of %s only after closing it: until then the scan seemed %.1f s newer than "
+                "it is, and hid what was newer; scp -p, rsync --inplace and shutil.copy2 do so; let it write under a "
+                "hidden name, set the time, then rename", file.path, seemed_s, extra=_fields(file),
+            )  # fmt: skip
+        if self.last is not None:
+            published = replace(published, lag_ms=self.last.lag_ms)
+        self.last = published
+        self._high_water = file.key
+        self._backlog.drop(file)
+        if (newer := self._held_file.runner_up) is not None and self._supersedes(newer):
+            self._offer(newer)  # hidden by the time that was too late
         self.published.set()
 
     def _overtaken(self, file: ScanFile) -> None:
@@ -261,6 +319,7 @@ class Pipeline:
         return self._high_water is not None and file.key < self._high_water
 
     def _skipped(self, file: ScanFile) -> None:
+        self._held_file.passed_over(file)
         # An old one is found again by each listing that takes every file for new; it had its turn, or was counted.
         if not self._is_old(file) and file.key != self._high_water:
             self._count_skipped(file)

@@ -284,6 +284,20 @@ def test_what_a_publish_overtook_is_dropped_and_named(backlog: Backlog) -> None:
     assert order_of(backlog) == [numbered(4)]
 
 
+def test_the_file_of_the_held_scan_stays_if_it_changed_while_that_was_published(backlog: Backlog) -> None:
+    """Its time was set to an earlier one."""
+    earlier = numbered(3)._replace(mtime_ns=NOW - 60 * S, ctime_ns=NOW + 1)
+    offer(backlog, earlier)
+    assert backlog.drop_overtaken(Held(numbered(3).key, NOW), NOW) == []
+    assert order_of(backlog) == [earlier]
+
+
+def test_the_newest_seen_goes_back_with_its_own_time(backlog: Backlog) -> None:
+    offer(backlog, numbered(3))
+    offer(backlog, numbered(3)._replace(mtime_ns=NOW - 60 * S))
+    assert backlog.newest == numbered(3)._replace(mtime_ns=NOW - 60 * S)
+
+
 def test_a_file_that_did_not_validate_is_owed_a_verdict_even_when_overtaken(backlog: Backlog) -> None:
     offer(backlog, numbered(1))
     backlog.retry_later(taken(backlog), 0)
