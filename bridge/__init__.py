@@ -1,5 +1,12 @@
 """The bridge: from scan files in a folder to the newest scan in Hazelcast."""
 
-from importlib.metadata import version
+__version__: str
 
-__version__ = version("scan-bridge")
+
+def __getattr__(name: str) -> str:
+    """The version, when it is asked for: to look it up takes longer than to print a command's help."""
+    if name != "__version__":
+        raise AttributeError(name)
+    from importlib.metadata import version
+
+    return version("scan-bridge")

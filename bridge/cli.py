@@ -1,4 +1,4 @@
-"""The `scan-bridge` command."""
+"""The `scan-bridge` command. What takes time to import is imported by the subcommand that needs it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import shtab
+from bridge.command_line import CommandLine
+from bridge.commands import simulate
+from bridge.config_file import ConfigError
+from bridge.system import interrupt
 
-from bridge import __version__
-from bridge.config import DEFAULT_CONFIG_PATH, ENV_PREFIX, Config, ConfigError, load
-from bridge.system import journal
+if TYPE_CHECKING:
+    from bridge.config import Config
 
 EXIT_CODES = """\
 exit codes:
@@ -49,8 +52,10 @@ signals: SIGTERM and SIGINT stop, SIGHUP reloads the configuration
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = parser().parse_args(argv)
+    if argv is None and arguments.command != "run":
+        interrupt.end_at_once()
     try:
-        return int(arguments.command(arguments))
+        return COMMANDS[arguments.command](arguments)
     except ConfigError as error:
         print(f"scan-bridge: {error}".replace("\n", "\nscan-bridge: "), file=sys.stderr)
         return EX_CONFIG
@@ -61,63 +66,29 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from bridge.commands import simulate
-
-    top = argparse.ArgumentParser(
-        prog="scan-bridge",
-        description="Puts the newest complete scan from a folder of Arrow files into Hazelcast.",
-        epilog=EXAMPLES[None] + EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument("--version", action="version", version=f"scan-bridge {__version__}")
-    shtab.add_argument_to(top, ["--print-completion"], help="print a completion script for this shell and exit")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-
-    def add(name: str, help: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name,
-            help=help,
-            description=help[0].upper() + help[1:] + ".",
-            epilog=EXAMPLES[name] + EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-
-    def add_config(command: argparse.ArgumentParser) -> None:
-        default = Path(os.environ.get(ENV_PREFIX + "CONFIG", DEFAULT_CONFIG_PATH))
-        option = command.add_argument("--config", type=Path, default=default, help="configuration file (%(default)s)")
-        option.complete = shtab.FILE  # type: ignore[attr-defined]
-
-    run = add("run", "run the bridge until it is stopped")
-    add_config(run)
-    run.set_defaults(command=_run)
-
-    check = add("check-config", "validate the configuration and print what is in force")
-    add_config(check)
-    check.set_defaults(command=_check_config)
-
-    status = add("status", "show what the bridge says of itself in Hazelcast")
-    add_config(status)
+    description = "Puts the newest complete scan from a folder of Arrow files into Hazelcast."
+    top = argparse.ArgumentParser(prog="scan-bridge", description=description)
+    line = CommandLine(top, EXAMPLES, EXIT_CODES)
+    line.add("run", "run the bridge until it is stopped")
+    line.add("check-config", "validate the configuration and print what is in force")
+    status = line.add("status", "show what the bridge says of itself in Hazelcast")
     status.add_argument("--json", action="store_true", help="the status entry as it is, for programs")
     status.add_argument("--watch", action="store_true", help="keep showing it, twice a second, until Ctrl-C")
-    status.set_defaults(command=_status)
-
-    latest = add("latest", "show the newest scan in Hazelcast")
-    add_config(latest)
+    latest = line.add("latest", "show the newest scan in Hazelcast")
     latest.add_argument("--format", choices=("table", "json", "csv", "arrow"), default="table")
-    output = latest.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE, not to the terminal")
-    output.complete = shtab.FILE  # type: ignore[attr-defined]
-    latest.set_defaults(command=_latest)
-
-    simulator = add("simulate", "write realistic scans into a folder, as the producer would")
-    simulate.add_arguments(simulator)
-    simulator.set_defaults(command=simulate.run)
+    latest.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE, not to the terminal")
+    simulate.add_arguments(
+        line.add("simulate", "write realistic scans into a folder, as the producer would", config=False)
+    )
     return top
 
 
 def _run(arguments: argparse.Namespace) -> int:
     # By itself, one that comes too early ends the process; the handler comes with what is imported next.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    from bridge.config import Config, load
     from bridge.service import daemon
+    from bridge.system import journal
 
     def reload() -> Config:
         config = load(arguments.config, Config)
@@ -136,6 +107,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
+    from bridge.config import Config, load
+
     config = load(arguments.config, Config)
     print(config.model_dump_json(indent=2, exclude={"health"}))
     return 0
@@ -143,11 +116,22 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     from bridge.commands import show
+    from bridge.config import Config, load
 
     return show.status(load(arguments.config, Config), as_json=arguments.json, watch=arguments.watch)
 
 
 def _latest(arguments: argparse.Namespace) -> int:
     from bridge.commands import show
+    from bridge.config import Config, load
 
     return show.latest(load(arguments.config, Config), arguments.format, arguments.output)
+
+
+COMMANDS = {
+    "run": _run,
+    "check-config": _check_config,
+    "status": _status,
+    "latest": _latest,
+    "simulate": simulate.run,
+}

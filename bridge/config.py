@@ -25,10 +25,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from bridge.config_file import ENV_PREFIX
+from bridge.config_file import ConfigError as ConfigError
 from bridge.system.files import exposed
 
-DEFAULT_CONFIG_PATH = Path("/etc/scan-bridge/config.toml")
-ENV_PREFIX = "SCAN_BRIDGE_"
 ENVIRONMENT_HINT = f"""a list is written as JSON: {ENV_PREFIX}HAZELCAST__MEMBERS='["10.0.0.5:5701"]'"""
 
 
@@ -48,10 +48,6 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), BeforeVa
 SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Bytes = Annotated[int, Field(gt=0), BeforeValidator(_no_truth_value)]
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used. The message names the file, the key and the reason, a line per mistake."""
 
 
 def _host_port(address: str) -> str:

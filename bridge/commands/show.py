@@ -24,6 +24,7 @@ from bridge.config import Config
 from bridge.model.order import printable
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus, from_ns, iso_utc
+from bridge.system import interrupt
 
 FAILED = 1
 UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
@@ -150,15 +151,14 @@ def _watch(config: Config) -> int:
             except ClusterError as error:
                 view = Text(unavailable(cluster.address, error), style="bold red")
             clock = datetime.now(UTC).isoformat(timespec="seconds")
-            live.update(Group(view, Text(f"\n{clock}   Ctrl-C ends", style="dim")))
+            live.update(Group(view, Text(f"\n{clock}   Ctrl-C ends", style="dim")), refresh=True)
             await asyncio.sleep(WATCH_S)
 
     _quiet_client()
-    with Live(console=Console(), auto_refresh=True, refresh_per_second=4) as live:
-        try:
-            asyncio.run(watch(live))
-        except KeyboardInterrupt:
-            return 0
+    # Live has hidden the cursor, and left it at the end of a line.
+    interrupt.exit_at_once(b"\n\x1b[?25h" if sys.stdout.isatty() else b"")
+    with Live(f"connecting to {config.hazelcast.cluster_name}; Ctrl-C ends", auto_refresh=False) as live:
+        asyncio.run(watch(live))
     return 0
 
 

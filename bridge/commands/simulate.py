@@ -18,8 +18,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bridge.system import interrupt
+
 IN_PLACE_S = 0.2  # how long writing in place takes
 IN_PLACE_CHUNKS = 10
+FAREWELL_S = 0.5  # for what is being written, and the last line, if somebody reads it
 BAD_KINDS = ("empty", "truncated", "garbage", "corrupt")
 
 
@@ -91,8 +94,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write scans until SIGINT, SIGTERM, `--count` or `--duration`. Exit status 0, or 1 with one line why."""
     stop = threading.Event()
-    for signal_ in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_, lambda *_: stop.set())
+
+    def end(*_: object) -> None:
+        interrupt.exit_in(FAREWELL_S)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     try:
         _produce(args, stop)
     except OSError as error:

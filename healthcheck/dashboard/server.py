@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from pydantic_core import to_json
 
 from bridge import __version__
-from bridge.system import journal
+from bridge.system import interrupt, journal
 from healthcheck.config.dashboard import Dashboard, is_loopback
 from healthcheck.config.settings import load
 from healthcheck.dashboard import document
@@ -79,9 +79,9 @@ def run(config_path: Path) -> int:
     except OSError as error:
         print(f"scan-bridge-health: cannot listen on {settings.listen}: {error.strerror}", file=sys.stderr)
         return 1
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # shutdown() waits for the loop that this handler interrupts
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    interrupt.exit_at_once()
+    # shutdown() waits for the loop that this handler interrupts
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     watch.start()
     log.info("dashboard at http://%s/", settings.listen)
     with server:

@@ -19,7 +19,7 @@ from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
 from prefect.states import Failed
 
-from bridge.config import DEFAULT_CONFIG_PATH, ConfigError
+from bridge.config_file import DEFAULT_CONFIG_PATH, ConfigError
 from healthcheck.check import BY_PREFECT, AlreadyRunning, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.model.report import Report

@@ -1,0 +1,86 @@
+"""What the command lines of this project share: --version, --print-completion, --config, how a command looks.
+
+Everybody who asks for help imports this, so it must import nothing that takes time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bridge.config_file import config_path
+
+SHELLS = ("bash", "zsh", "tcsh", "fish")
+
+
+class CommandLine:
+    """A command with subcommands.
+
+    Args:
+        top: its parser. Gets --version and --print-completion; `command` will be the subcommand's name.
+        examples: what --help ends with, for each subcommand and, by the key None, for the whole.
+        exit_codes: what follows the examples.
+    """
+
+    def __init__(self, top: argparse.ArgumentParser, examples: Mapping[str | None, str], exit_codes: str) -> None:
+        self._examples = examples
+        self._exit_codes = exit_codes
+        top.epilog = examples[None] + exit_codes
+        top.formatter_class = argparse.RawDescriptionHelpFormatter
+        top.add_argument("--version", action=_Version)
+        top.add_argument("--print-completion", action=_Completion, choices=SHELLS)
+        self._commands = top.add_subparsers(metavar="COMMAND", required=True, dest="command", parser_class=type(top))
+
+    def add(self, name: str, help: str, *, config: bool = True) -> argparse.ArgumentParser:
+        """A subcommand, with --config unless told otherwise."""
+        command = self._commands.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=self._examples[name] + self._exit_codes,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if config:
+            words = "configuration file (%(default)s)"
+            command.add_argument("--config", type=Path, default=config_path(), help=words)
+        return command
+
+
+class _Version(argparse.Action):
+    """Prints the version, which takes longer to find than all the rest."""
+
+    def __init__(self, option_strings: list[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show program's version number and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from bridge import __version__
+
+        print(f"{parser.prog} {__version__}")
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    """Prints a completion script."""
+
+    def __init__(self, option_strings: list[str], dest: str, choices: tuple[str, ...]) -> None:
+        words = "print a completion script for this shell and exit"
+        super().__init__(option_strings, dest, choices=choices, help=words)
+
+    def __call__(self, parser: argparse.ArgumentParser, _namespace: Any, shell: Any, *_: Any) -> None:
+        import shtab
+
+        _complete_files(parser, shtab.FILE)
+        print(shtab.complete(parser, shell))
+        parser.exit()
+
+
+def _complete_files(parser: argparse.ArgumentParser, how: Any) -> None:
+    """Where a path is asked for, the shell offers files."""
+    for action in parser._actions:
+        if action.type is Path:
+            action.complete = how  # type: ignore[attr-defined]
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _complete_files(command, how)
