@@ -31,7 +31,7 @@ from stage import CLUSTER, SCAN_BRIDGE, Demo
 from story import FAULTS, Fault, Steps
 from view import View, panel, plain, plain_message
 
-from bridge.config import ENV_PREFIX
+from bridge.config_file import ENV_PREFIX
 
 CHECK_S = 5.0  # between two health checks
 FAULT_CHECK_S = 2.0  # the same with a fault: one wants to see it soon
