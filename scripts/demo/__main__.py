@@ -1,4 +1,4 @@
-"""`make demo`: a real Hazelcast, a simulated producer, the bridge and its health check, live on the terminal.
+"""`make demo`: a real Hazelcast, a simulated producer, the bridge, its health check and the dashboard.
 
 Ends with one verdict line, and with exit status 0 only if the newest scan on disk is the one in Hazelcast, as a
 plain Hazelcast client of its own reads it. With --fault something is broken and mended on the way, and it succeeds
@@ -32,6 +32,7 @@ from story import FAULTS, Fault, Steps
 from view import View, panel, plain, plain_message
 
 from bridge.config_file import ENV_PREFIX
+from bridge.system import interrupt
 
 CHECK_S = 5.0  # between two health checks
 FAULT_CHECK_S = 2.0  # the same with a fault: one wants to see it soon
@@ -73,8 +74,8 @@ class Screen:
                 print(plain(seconds, demo.look(), demo.health.report), flush=True)
                 self._next_line_s = seconds + LINE_S
             return
-        hint = f"{SCAN_BRIDGE} latest --config {demo.config}"
-        table = panel(seconds, demo.look(), demo.health.report, demo.inbox, demo.said, hint)
+        hints = f"http://{demo.dashboard}/\n{SCAN_BRIDGE} latest --config {demo.config}"
+        table = panel(seconds, demo.look(), demo.health.report, demo.inbox, demo.said, hints)
         self._live.update(table, refresh=True)
 
     def _write_news(self, seconds: float) -> None:
@@ -126,6 +127,7 @@ def stop_at_signal() -> threading.Event:
     def handle(*_: Any) -> None:
         if stopped.is_set():
             raise KeyboardInterrupt
+        interrupt.drop_unread_output()
         stopped.set()
 
     for number in SIGNALS:
@@ -169,11 +171,12 @@ def play(
         DemoError: something did not start, ended by itself, or did not happen.
     """
     if fault and importlib.util.find_spec("apprise") is None:
-        raise DemoError("the alerts need the package apprise, which comes with the extra `prefect`; run: make setup")
+        raise DemoError("the alerts need the package apprise, which comes with the extra `alerts`; run: make setup")
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scan-bridge-demo-")))
-    print("starting Hazelcast, the bridge, a producer and the health check", flush=True)
+    print("starting Hazelcast, the bridge, a producer, the health check and its dashboard", flush=True)
     demo = Demo(folder, stack, stopped, FAULT_CHECK_S if fault else CHECK_S)
     print(f"running; for a consumer of your own: Hazelcast at {demo.address}, cluster {CLUSTER}", flush=True)
+    print(f"dashboard, to be seen in a browser: http://{demo.dashboard}/", flush=True)
     show(demo, duration_s, story.tell(demo, fault) if fault else None, stopped)
     succeeded, line = verdict(demo.settle(), demo.root)
     if not fault or not succeeded:

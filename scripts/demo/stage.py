@@ -1,10 +1,13 @@
-"""What the demo is made of: Hazelcast, the bridge, a producer, the health check, and a client that looks at it all."""
+"""What the demo is made of: Hazelcast, the bridge, a producer, the health check, its dashboard, and a client that looks
+at it all.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -24,6 +27,8 @@ from bridge.model.status import BridgeStatus
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 SCAN_BRIDGE = Path(sys.executable).with_name("scan-bridge")
+SCAN_BRIDGE_HEALTH = Path(sys.executable).with_name("scan-bridge-health")
+DASHBOARD_PORT = 9478  # as installed, unless it is taken
 CLUSTER = f"scan-bridge-demo-{os.getpid()}"
 RATE = "2"  # scans a second
 START_S = 60.0  # deadline for each piece to be ready; three seconds for all on an idle machine
@@ -39,7 +44,17 @@ cluster_name = "{cluster}"
 [status]
 heartbeat_s = 1.0
 instance = "demo"
+[health.dashboard]
+listen = "{dashboard}"
 """
+
+
+def free_port(wanted: int) -> int:
+    """This port of the loopback, or another one where it is taken."""
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)) as server:
+            return int(server.getsockname()[1])
+    raise DemoError("no port is free on 127.0.0.1")
 
 
 class Demo:
@@ -60,8 +75,9 @@ class Demo:
         self.wait_for(lambda: "is STARTED" in self.member.log(), f"{self.member.name} is not ready")
         self._port = re.findall(r":(\d+) is STARTED", self.member.log())[0]
         self.address = f"127.0.0.1:{self._port}"
-        text = CONFIG.format(folder=folder, address=self.address, cluster=CLUSTER) + HEALTH.format(folder=folder)
-        self.config.write_text(text)
+        self.dashboard = f"127.0.0.1:{free_port(DASHBOARD_PORT)}"
+        ours = CONFIG.format(folder=folder, address=self.address, cluster=CLUSTER, dashboard=self.dashboard)
+        self.config.write_text(ours + HEALTH.format(folder=folder))
         # Never blocks: without a connection every call fails at once.
         self._client = HazelcastClient(
             cluster_members=[self.address],
@@ -80,6 +96,8 @@ class Demo:
         stack.callback(self.inbox.close)
         self.health = HealthCheck(prepare(folder, self.config, self.inbox), check_s)
         stack.callback(self.health.stop)
+        page = self.start("dashboard", SCAN_BRIDGE_HEALTH, "dashboard", "--config", self.config)
+        self.wait_for(lambda: "dashboard at" in page.log(), "the dashboard is not ready")
 
     def start_member(self) -> None:
         """Start Hazelcast: on any free port, and again on that one."""

@@ -82,7 +82,7 @@ def plain_message(seconds: float, message: Received) -> str:
     return f"{seconds:4.0f} s  told to {message.group}: {message.subject}\n{body}"
 
 
-def panel(seconds: float, view: View, report: Report | None, inbox: Inbox, said: list[str], hint: str) -> Table:
+def panel(seconds: float, view: View, report: Report | None, inbox: Inbox, said: list[str], hints: str) -> Table:
     """The same for a terminal."""
     table = Table(title=f"scan-bridge demo, {seconds:.0f} s; Ctrl-C ends it", show_header=False, title_justify="left")
     table.add_column(style="bold")
@@ -103,7 +103,7 @@ def panel(seconds: float, view: View, report: Report | None, inbox: Inbox, said:
         table.add_section()
         table.add_row("the demo", Text("\n".join(said[-SAID:])))
     table.add_section()
-    table.add_row("look yourself", Text(hint))
+    table.add_row("look yourself", Text(hints))
     return table
 
 

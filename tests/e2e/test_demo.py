@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import process
+from support.bridge_process import eventually
 
 pytestmark = pytest.mark.hazelcast
 
@@ -109,6 +111,38 @@ def test_a_signal_while_it_starts_ends_it_too(folder: Path) -> None:
     demo.process.send_signal(signal.SIGINT)
     assert demo.end() == 1
     assert demo.output.splitlines()[-1] == "FAILED: stopped before it was running"
+    assert demo.has_left_nothing()
+
+
+def test_a_signal_ends_it_also_when_nobody_reads_what_it_shows(folder: Path) -> None:
+    demo = Demo(folder)
+    demo.wait_for("in Hazelcast: the same")
+    output = os.open(f"/proc/{demo.process.pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(output, b"\n" * 512)
+    os.close(output)
+    state = Path(f"/proc/{demo.process.pid}/wchan")
+    eventually(lambda: "pipe_write" in state.read_text(), "it waits for somebody to read", DEADLINE_S)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(DEADLINE_S) == 0
+    demo.end()
+    assert demo.has_left_nothing()
+
+
+def test_its_dashboard_shows_the_bridge(folder: Path) -> None:
+    demo = Demo(folder)
+    demo.wait_for("dashboard, to be seen in a browser: ")
+    address = demo.output.split()[-1]
+
+    def state() -> str:
+        with urllib.request.urlopen(f"{address}api/state", timeout=10) as answer:
+            return str(answer.read())
+
+    assert b"<html" in urllib.request.urlopen(address, timeout=10).read()
+    eventually(lambda: '"demo"' in state() and "scan_" in state(), "the dashboard has seen a scan", DEADLINE_S)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 0
     assert demo.has_left_nothing()
 
 
