@@ -6,8 +6,10 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
 ((EUID != 0)) || ! command -v apt-get >/dev/null || scripts/debian.sh install
 unmet=$(scripts/debian.sh unmet | awk '
-    { marker = $1; sub(/^[^ ]* /, ""); why[marker] = why[marker] (marker in why ? ", " : "") $0 }
-    END { for (marker in why) { printf "%s%s (%s)", separator, marker, why[marker]; separator = "; " } }')
+    { marker = $1; sub(/^[^ ]* needs /, "") }
+    marker in why { why[marker] = why[marker] " and " $0; next }
+    { why[marker] = $0 }
+    END { for (marker in why) { printf "%s%s (needs %s)", separator, marker, why[marker]; separator = ", " } }')
 cannot_run=
 if [[ -n $unmet ]]; then
     cannot_run="make test: tests with these marks cannot run here: $unmet"

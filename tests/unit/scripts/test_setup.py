@@ -1,0 +1,78 @@
+"""The set-up: it says what a machine lacks, and that it waits for another; what has a wrong hash is not installed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from support import process
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+TOOLS = ("bash", "env", "readlink", "dirname", "cut", "python3", "unshare", "git", "make", "mvn", "javac")
+
+
+def test_what_the_machine_lacks_is_said_with_the_mark_of_the_tests_that_need_it(tmp_path: Path) -> None:
+    for tool in TOOLS:
+        if found := shutil.which(tool):
+            (tmp_path / tool).symlink_to(found)
+    done = process.run(["env", f"PATH={tmp_path}", SCRIPTS / "debian.sh", "unmet"], check=True)
+    assert {"browser needs chromium", "browser needs chromium-driver", "strace needs strace"} < set(
+        done.stdout.splitlines()
+    )
+    assert "shellcheck" not in done.stdout
+
+
+def test_a_set_up_that_waits_for_another_says_so(tmp_path: Path) -> None:
+    cache = tmp_path / "scan-bridge"
+    cache.mkdir()
+    command = ["bash", "-euc", f"source {SCRIPTS}/common.sh; alone; echo mine"]
+    environment = process.environment(XDG_CACHE_HOME=str(tmp_path))
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = process.start(command, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert waiting.stdout.readline() == f"another set-up is at work (it holds {cache}/lock); waiting for it\n"
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert waiting.communicate(timeout=60)[0] == "mine\n"
+        finally:
+            process.kill(waiting)
+    assert process.run(command, env=environment, check=True).stdout == "mine\n"
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """A package of nothing."""
+    path = tmp_path / "wheels" / "nothing-1.0-py3-none-any.whl"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("nothing.py", "")
+        archive.writestr("nothing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: nothing\nVersion: 1.0\n")
+        archive.writestr("nothing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("nothing-1.0.dist-info/RECORD", "")
+    return path
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_only_what_has_the_locked_hash_is_installed(tmp_path: Path, wheel: Path, is_right: bool) -> None:
+    digest = hashlib.sha256(wheel.read_bytes() if is_right else b"something else").hexdigest()
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "some.txt").write_text(f"# made\nnothing==1.0 \\\n    --hash=sha256:{digest}\n")
+    into = tmp_path / "into"
+    places = {
+        "SOURCE": str(tmp_path),
+        "WHEELS": str(wheel.parent),
+        "PIP_TARGET": str(into),
+        "PIP_CONFIG_FILE": "/dev/null",
+    }
+    script = f"source {SCRIPTS}/packages.sh; install_locked {sys.executable} some"
+    done = process.run(["bash", "-uc", script], env=process.environment(**places))
+    assert (done.returncode == 0) is is_right
+    assert (into / "nothing.py").exists() is is_right
+    assert ("1 of 1 packages" in done.stdout) is is_right
+    assert ("DO NOT MATCH THE HASHES" in done.stderr) is not is_right
