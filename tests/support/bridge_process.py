@@ -291,7 +291,7 @@ class BridgeProcess:
         self._process = None
         return code
 
-    def terminate(self, deadline_s: float = 2.0) -> int:
+    def terminate(self, deadline_s: float = DEADLINE_S) -> int:
         """Ask it to end, as systemd does; its exit code.
 
         Raises:

@@ -36,7 +36,7 @@ async def hang() -> None:
 
 async def fail_slowly() -> None:
     """Take longer than a start may, unless one says that it goes on."""
-    await asyncio.sleep(5)
+    await asyncio.sleep(15)
     raise connection.ClusterError("made to fail by a test")
 
 

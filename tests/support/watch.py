@@ -134,7 +134,7 @@ class Watch:
     def check(self) -> dict[str, Any]:
         """One check; the alerts that stand afterwards, by title."""
         self.machine.run("systemctl", "start", CHECK, timeout_s=CHECK_TIMEOUT_S)
-        return {f"{alert['leading']} ({alert['cause']})": alert for alert in self.alerts()}
+        return {f"{alert['leading'] or alert['rule']} ({alert['cause']})": alert for alert in self.alerts()}
 
     def alerts(self) -> list[dict[str, Any]]:
         """The open alerts, from the check's own state."""
