@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import socket
 import sys
 
 from hazelcast.asyncio import HazelcastClient
 
 from bench.scans import Template, number_of
-from bridge.cluster.connection import SOCKET_BUFFER_BYTES
 
 IN_NONBLOCK, IN_MOVED_TO = 0x800, 0x80
 
@@ -25,7 +23,6 @@ async def run(address: str, cluster: str, map_name: str, key: str, folder: str, 
     client = await HazelcastClient.create_and_start(
         cluster_members=[address],
         cluster_name=cluster,
-        socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)],
     )
     map_ = await client.get_map(map_name)
     template = Template(size)
