@@ -83,12 +83,12 @@ class Prefect:
 
 
 @pytest.fixture
-def small_disk(watched_machine: Machine) -> Iterator[Machine]:
+def small_disk(machine: Machine) -> Iterator[Machine]:
     """The Prefect server's folder is a small file system of its own. To be asked for before `prefect`."""
     script = f"mkdir -p -m 700 {FOLDER} && mount -t tmpfs -o size=300m,mode=755 none {FOLDER}"
-    watched_machine.run("sh", "-c", script)
-    yield watched_machine
-    watched_machine.run("umount", FOLDER)
+    machine.run("sh", "-c", script)
+    yield machine
+    machine.run("umount", FOLDER)
 
 
 @pytest.fixture
