@@ -28,7 +28,6 @@ from bridge.model.status import BridgeStatus
 SCRIPTS = Path(__file__).resolve().parent.parent
 SCAN_BRIDGE = Path(sys.executable).with_name("scan-bridge")
 SCAN_BRIDGE_HEALTH = Path(sys.executable).with_name("scan-bridge-health")
-DASHBOARD_PORT = 9478  # as installed, unless it is taken
 CLUSTER = f"scan-bridge-demo-{os.getpid()}"
 RATE = "2"  # scans a second
 START_S = 60.0  # deadline for each piece to be ready; three seconds for all on an idle machine
@@ -49,12 +48,10 @@ listen = "{dashboard}"
 """
 
 
-def free_port(wanted: int) -> int:
-    """This port of the loopback, or another one where it is taken."""
-    for port in (wanted, 0):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)) as server:
-            return int(server.getsockname()[1])
-    raise DemoError("no port is free on 127.0.0.1")
+def free_port() -> int:
+    """A port of the loopback that nobody has: several demos may run at once."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 class Demo:
@@ -75,7 +72,7 @@ class Demo:
         self.wait_for(lambda: "is STARTED" in self.member.log(), f"{self.member.name} is not ready")
         self._port = re.findall(r":(\d+) is STARTED", self.member.log())[0]
         self.address = f"127.0.0.1:{self._port}"
-        self.dashboard = f"127.0.0.1:{free_port(DASHBOARD_PORT)}"
+        self.dashboard = f"127.0.0.1:{free_port()}"
         ours = CONFIG.format(folder=folder, address=self.address, cluster=CLUSTER, dashboard=self.dashboard)
         self.config.write_text(ours + HEALTH.format(folder=folder))
         # Never blocks: without a connection every call fails at once.

@@ -88,7 +88,7 @@ def small_disk(machine: Machine) -> Iterator[Machine]:
     script = f"mkdir -p -m 700 {FOLDER} && mount -t tmpfs -o size=300m,mode=755 none {FOLDER}"
     machine.run("sh", "-c", script)
     yield machine
-    machine.run("umount", FOLDER)
+    machine.run("umount", "--lazy", FOLDER)
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def small(local: LocalServer, as_root: None) -> Iterator[LocalServer]:
     subprocess.run(mount, check=True)
     yield local
     local.close()
-    subprocess.run(["umount", local.home], check=True)
+    subprocess.run(["umount", "--lazy", local.home], check=True)
 
 
 @pytest.mark.prefect
