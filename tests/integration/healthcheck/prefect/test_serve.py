@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import site
 import socket
 import sys
 import threading
@@ -98,18 +97,6 @@ class Serve:
 NewServe = Callable[..., Serve]
 
 
-def venv(folder: Path) -> tuple[str, Path]:
-    """A venv that finds what this process does: its Python, and the folder without which it finds nothing."""
-    process.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout_s=START_S)
-    packages = folder / "packages"
-    packages.mkdir()
-    for name, found in {"program": str(REPOSITORY), "libraries": site.getsitepackages()[0]}.items():
-        (packages / name).symlink_to(found)
-    path = next(folder.glob("lib/python*/site-packages")) / "packages.pth"
-    path.write_text(f"{packages}/program\n{packages}/libraries\n")
-    return str(folder / "bin/python"), packages
-
-
 @pytest.fixture(scope="module")
 def new_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewServe]:
     """Starts one that is told of this server."""
@@ -183,19 +170,6 @@ def test_the_status_says_what_the_last_run_was_and_whom_the_automations_cannot_t
     ended(api, run_now(api))
     serve.wait_status("; last run ")
     serve.wait_status("UTC: Critical: hazelcast (Hazelcast away)")
-    assert serve.terminate() == 0
-
-
-def test_runs_that_crash_are_in_the_status_with_the_cure(
-    api: SyncPrefectClient, new_serve: NewServe, tmp_path: Path
-) -> None:
-    python, packages = venv(tmp_path / "venv")
-    serve = new_serve(str(api.api_url), python=python)
-    serve.wait_status("serving")
-    packages.rename(tmp_path / "lost")  # as if the Python behind the venv had become another version
-    ended(api, run_now(api))
-    serve.wait_status("Crashed: ")
-    serve.wait_status("does not find healthcheck and prefect; was the system's Python replaced? Run: make upgrade")
     assert serve.terminate() == 0
 
 
