@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
+import random
 import socket
 import sys
 import threading
@@ -49,9 +49,16 @@ listen = "{dashboard}"
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody has: several demos may run at once."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port of the loopback that nobody has: several demos may run at once.
+
+    Taken below the kernel's range for outgoing connections (32768 and up by default): a member that is away for a
+    moment would find its port taken by somebody's connection, even by that of a client that looks for the member.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 class Demo:
@@ -67,11 +74,10 @@ class Demo:
         self.pieces: list[Piece] = []
         self.root.mkdir()
 
-        self._port: str | None = None
+        self._port = free_port()
+        self.address = f"127.0.0.1:{self._port}"
         self.start_member()
         self.wait_for(lambda: "is STARTED" in self.member.log(), f"{self.member.name} is not ready")
-        self._port = re.findall(r":(\d+) is STARTED", self.member.log())[0]
-        self.address = f"127.0.0.1:{self._port}"
         self.dashboard = f"127.0.0.1:{free_port()}"
         ours = CONFIG.format(folder=folder, address=self.address, cluster=CLUSTER, dashboard=self.dashboard)
         self.config.write_text(ours + HEALTH.format(folder=folder))
@@ -97,9 +103,9 @@ class Demo:
         self.wait_for(lambda: "dashboard at" in page.log(), "the dashboard is not ready")
 
     def start_member(self) -> None:
-        """Start Hazelcast: on any free port, and again on that one."""
-        port = ["--port", self._port] if self._port else []
-        self.member = self.start("hazelcast", SCRIPTS / "hazelcast-local", "--cluster", CLUSTER, *port)
+        """Start Hazelcast, each time on the same port."""
+        port = str(self._port)
+        self.member = self.start("hazelcast", SCRIPTS / "hazelcast-local", "--cluster", CLUSTER, "--port", port)
 
     def start_bridge(self) -> None:
         """Start the bridge."""

@@ -193,7 +193,7 @@ class Watch:
 
     def publishing(self) -> None:
         """Wait until the bridge publishes."""
-        until(lambda: self.bridge.latest() is not None, 30, self.bridge.log)
+        until(lambda: self.bridge.latest() is not None, 60, self.bridge.log)
 
     def healthy(self) -> None:
         """Start from health: publishing, checked twice, nothing told."""

@@ -59,10 +59,10 @@ def test_it_sees_unit_journal_cluster_and_alerts_and_changes_nothing(
         assert shown["restarts"]["by_systemd"] == 0
     before = watch.machine.run("sh", "-c", f"ls -l --time-style=full-iso {STATE}; cat {STATE}/state.json").stdout
     watch.machine.run("systemctl", "stop", UNIT)
-    until(lambda: sources(dashboard()).get("systemd unit") == "bad", 30, lambda: str(dashboard()))
+    until(lambda: sources(dashboard()).get("systemd unit") == "bad", 60, lambda: str(dashboard()))
     assert dashboard()["verdict"]["severity"] in ("warning", "critical")
     after = watch.machine.run("sh", "-c", f"ls -l --time-style=full-iso {STATE}; cat {STATE}/state.json").stdout
     assert after == before
     watch.until_standing("process_stopped (stopped, not failed)")
-    until(lambda: dashboard()["alerts"], 30, lambda: str(dashboard()))
+    until(lambda: dashboard()["alerts"], 60, lambda: str(dashboard()))
     assert dashboard()["alerts"][0]["title"] == "process_stopped (stopped, not failed)"

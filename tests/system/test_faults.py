@@ -109,7 +109,7 @@ def test_the_source_is_gone_so_a_restart_is_useless(watch: Watch, inbox: Inbox) 
     with watch.producer():
         watch.healthy()
     pid = watch.bridge.pid
-    away = watch.bridge.root.with_name("away")
+    away = watch.bridge.root.with_suffix(".away")
     os.rename(watch.bridge.root, away)
     watch.until_alert("stale_data (source unmounted or unreadable)", told="trading")
     watch.check()

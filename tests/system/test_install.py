@@ -103,7 +103,7 @@ def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(running:
 
     machine.run("sh", "-c", "echo 'raise SystemExit(1)' >> /opt/scan-bridge/lib/python3.11/site-packages/bridge/cli.py")
     machine.run("systemctl", "restart", UNIT, check=False)
-    until(lambda: running.show("ActiveState") in ("failed", "activating"), 20, running.log)
+    until(lambda: running.show("ActiveState") in ("failed", "activating"), 60, running.log)
     machine.run(f"{COPY}/scripts/install.sh", "rollback")
     assert release(machine) == old
     running.publishes()

@@ -24,7 +24,7 @@ def as_user(fresh: Machine) -> Callable[..., str]:
     fresh.run("useradd", "--create-home", "--shell", "/bin/bash", USER)
     fresh.run("loginctl", "enable-linger", USER)
     bus = f"{runtime_dir(fresh, USER)}/bus"
-    until(lambda: fresh.run("test", "-e", bus, check=False).returncode == 0, 20, "no user manager")
+    until(lambda: fresh.run("test", "-e", bus, check=False).returncode == 0, 60, "no user manager")
     copy_source(fresh, COPY)
     fresh.run("chown", "-R", USER, COPY)
     environment = {

@@ -30,7 +30,7 @@ def test_a_published_scan_is_one_info_line_with_its_figures_as_fields(bridge: Br
     bridge.start()
     bridge.publishes()
     path = bridge.latest()
-    until(lambda: bridge.journal(f"SCAN_PATH={path}"), 10, bridge.log)
+    until(lambda: bridge.journal(f"SCAN_PATH={path}"), 60, bridge.log)
     (entry,) = bridge.journal(f"SCAN_PATH={path}")
     assert entry["PRIORITY"] == "6"
     assert entry["SYSLOG_IDENTIFIER"] == "scan-bridge"
@@ -45,9 +45,9 @@ def test_warning_and_worse_shows_exactly_the_warnings_and_worse(own_bridge: Brid
     own_bridge.start()
     own_bridge.publishes()
     bad = put_bad_scan(own_bridge)
-    until(lambda: own(own_bridge.journal("-p", "err")), 20, own_bridge.log)
+    until(lambda: own(own_bridge.journal("-p", "err")), 60, own_bridge.log)
     own_member.kill()
-    until(lambda: own(own_bridge.journal("-p", "warning..warning")), 20, own_bridge.log)
+    until(lambda: own(own_bridge.journal("-p", "warning..warning")), 60, own_bridge.log)
     everything = own(own_bridge.journal())
     assert {entry["PRIORITY"] for entry in everything} == {"6", "4", "3"}
     worse = [entry["MESSAGE"] for entry in everything if int(entry["PRIORITY"]) <= 4]
@@ -70,7 +70,7 @@ def test_a_file_name_cannot_forge_a_line_or_a_field(bridge: Bridge) -> None:
     bridge.start()
     bridge.publishes()
     (bridge.root / DAY / "x\nPRIORITY=0\nMESSAGE=all is well.arrow").write_bytes(b"no scan")
-    until(lambda: own(bridge.journal("-p", "err")), 20, bridge.log)
+    until(lambda: own(bridge.journal("-p", "err")), 60, bridge.log)
     (entry,) = own(bridge.journal("-p", "err"))
     assert entry["PRIORITY"] == "3"
     assert "\n" not in entry["MESSAGE"]
@@ -86,7 +86,7 @@ def test_a_journal_of_its_own_has_the_log_and_a_limit(bridge: Bridge) -> None:
     bridge.start()
     bridge.publishes()
     path = bridge.latest()
-    until(lambda: machine.journal("--namespace=scan-bridge", "-u", UNIT, f"SCAN_PATH={path}"), 10, "not in its journal")
+    until(lambda: machine.journal("--namespace=scan-bridge", "-u", UNIT, f"SCAN_PATH={path}"), 60, "not in its journal")
     assert not own(bridge.journal()), "nothing of it is in the common journal"
     machine.run("journalctl", "--namespace=scan-bridge", "--flush")
     limits = [entry["MESSAGE"] for entry in machine.journal("-u", "systemd-journald@scan-bridge.service")]

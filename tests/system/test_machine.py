@@ -29,4 +29,4 @@ def test_a_machine_goes_down_with_the_tests_even_if_these_are_killed(boot: Calla
     leader = Path("/proc") / tests.stdout.readline().strip()
     assert leader.exists()
     process.kill(tests)
-    until(lambda: not leader.exists(), 30, "the machine runs on")
+    until(lambda: not leader.exists(), 60, "the machine runs on")

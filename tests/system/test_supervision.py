@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +32,7 @@ def crashes_and_publishes_again(bridge: Bridge, result: str) -> None:
     assert bridge.results() == [result]
     assert bridge.restarts == 1
     # A scan may be in the map a moment before systemd has read READY=1.
-    until(lambda: bridge.show("ActiveState") == "active", 10, bridge.log)
+    until(lambda: bridge.show("ActiveState") == "active", 60, bridge.log)
 
 
 def retry_soon(bridge: Bridge) -> None:
@@ -44,7 +43,7 @@ def retry_soon(bridge: Bridge) -> None:
 def test_start_returns_when_the_bridge_is_ready_and_status_says_what_it_does(running: Bridge) -> None:
     assert running.show("Type") == "notify"
     assert running.show("ActiveState") == "active"
-    until(lambda: running.show("StatusText").startswith("published 1 (last 2026-03-24/scan_"), 10, running.log)
+    until(lambda: running.show("StatusText").startswith("published 1 (last 2026-03-24/scan_"), 60, running.log)
     assert "hazelcast connected to" in running.show("StatusText")
 
 
@@ -70,7 +69,7 @@ def test_ended_by_itself_it_publishes_again(bridge: Bridge, misbehaviour: str) -
     bridge.publishes()
     bridge.misbehave()
     bridge.put_scan()
-    until(lambda: bridge.restarts == 1, 20, bridge.log)
+    until(lambda: bridge.restarts == 1, 60, bridge.log)
     bridge.publishes()
     assert bridge.results() == ([] if misbehaviour == "exit-success" else ["exit-code"])
     if misbehaviour == "raise":
@@ -83,7 +82,7 @@ def test_stopped_by_sigstop_it_is_replaced_by_the_watchdog(bridge: Bridge) -> No
     bridge.start()
     bridge.publishes()
     bridge.kill("STOP")
-    until(lambda: bridge.restarts == 1, 20, bridge.log)
+    until(lambda: bridge.restarts == 1, 60, bridge.log)
     crashes_and_publishes_again(bridge, "watchdog")
 
 
@@ -107,7 +106,7 @@ def test_killed_by_the_kernel_for_memory_it_publishes_again(bridge: Bridge) -> N
 def hit_limit(bridge: Bridge) -> None:
     bridge.misbehave()
     bridge.put_scan()
-    until(lambda: bridge.restarts == 1, 30, bridge.log)
+    until(lambda: bridge.restarts == 1, 60, bridge.log)
 
 
 @contextmanager
@@ -123,7 +122,7 @@ def host_memory_limit(bridge: Bridge, limit_bytes: int) -> Iterator[None]:
         kills = dict(line.split() for line in (group / "memory.oom_control").read_text().splitlines())
         assert int(kills["oom_kill"]) == 1
     finally:
-        until(lambda: not (group / "cgroup.procs").read_text(), 10, "the killed process is still there")
+        until(lambda: not (group / "cgroup.procs").read_text(), 60, "the killed process is still there")
         group.rmdir()
 
 
@@ -190,7 +189,7 @@ def test_a_bad_config_put_right_needs_no_operator_to_start_the_bridge(bridge: Br
     bridge.drop_in("limit", "[Unit]\nStartLimitIntervalSec=500ms\n")
     bridge.configure(nonsense="1")
     bridge.machine.run("systemctl", "start", UNIT, check=False)
-    until(lambda: len(bridge.results()) >= 3, 20, bridge.log)
+    until(lambda: len(bridge.results()) >= 3, 60, bridge.log)
     bridge.configure()
     bridge.publishes()
 
@@ -211,15 +210,22 @@ def test_a_hung_bridge_that_was_stopped_stays_stopped(bridge: Bridge) -> None:
     bridge.start()
     bridge.publishes()
     bridge.misbehave()
-    until(lambda: bridge.machine.run("test", "-e", TRIGGER, check=False).returncode, 10, bridge.log)
+    until(lambda: bridge.machine.run("test", "-e", TRIGGER, check=False).returncode, 60, bridge.log)
     bridge.machine.run("systemctl", "stop", UNIT)
     assert bridge.results() == ["timeout"]
     service = RETRY.replace("timer", "service")
-    until(lambda: bridge.machine.show(service, "ConditionTimestamp")["ConditionTimestamp"], 10, bridge.log)
-    until(lambda: bridge.machine.show(service, "ActiveState")["ActiveState"] == "inactive", 10, bridge.log)
+    until(lambda: bridge.machine.show(service, "ConditionTimestamp")["ConditionTimestamp"], 60, bridge.log)
+    until(lambda: bridge.machine.show(service, "ActiveState")["ActiveState"] == "inactive", 60, bridge.log)
     assert bridge.pid == 0
     alarms = [entry["MESSAGE"] for entry in bridge.journal("-p", "crit")]
     assert any("stays stopped" in alarm for alarm in alarms), alarms
+
+
+def pings_for(bridge: Bridge, *, periods: int) -> None:
+    """Wait until pings have come for so many times two seconds, which is WatchdogSec."""
+    first_us = int(bridge.show("WatchdogTimestampMonotonic"))
+    ends_us = first_us + periods * 2_000_000
+    until(lambda: int(bridge.show("WatchdogTimestampMonotonic")) > ends_us, 20 * periods, bridge.log)
 
 
 @pytest.mark.parametrize("how", ["gone", "frozen"])
@@ -234,17 +240,16 @@ def test_an_outage_of_hazelcast_of_many_watchdog_periods_causes_no_restart(
         own_member.kill()
     else:
         own_member.pause()
-    outage_ends = time.monotonic() + 14  # seven times WatchdogSec
-    until(lambda: "hazelcast away" in own_bridge.show("StatusText"), 12, own_bridge.log)
+    until(lambda: "hazelcast away" in own_bridge.show("StatusText"), 60, own_bridge.log)
     path = own_bridge.put_scan()
-    until(lambda: time.monotonic() > outage_ends, 15, "")
+    pings_for(own_bridge, periods=4)
     assert own_bridge.pid == pid, own_bridge.log()
     if how == "gone":
         own_member.start()
         own_bridge.client = own_member.client()
     else:
         own_member.resume()
-    until(lambda: own_bridge.latest() == path, 20, own_bridge.log)
+    until(lambda: own_bridge.latest() == path, 60, own_bridge.log)
     assert own_bridge.pid == pid
     assert own_bridge.restarts == 0
 
@@ -265,9 +270,8 @@ def test_a_missing_folder_is_waited_for_and_causes_no_restart(bridge: Bridge) ->
     bridge.drop_in("watchdog", "[Service]\nWatchdogSec=2\n")
     bridge.machine.run("systemctl", "start", UNIT)
     pid = bridge.pid
-    waited_enough = time.monotonic() + 8  # four times WatchdogSec
-    until(lambda: "waiting for scans" in bridge.show("StatusText"), 10, bridge.log)
-    until(lambda: time.monotonic() > waited_enough, 10, "")
+    until(lambda: "waiting for scans" in bridge.show("StatusText"), 60, bridge.log)
+    pings_for(bridge, periods=4)
     assert bridge.pid == pid
     bridge.publishes()
     assert bridge.pid == pid
@@ -283,8 +287,8 @@ def test_stop_succeeds_and_waits_for_nobody(own_bridge: Bridge, own_member: Memb
     elif state == "hazelcast frozen":
         own_member.pause()
     elif state == "folder missing":
-        own_bridge.root.rename(own_bridge.root.with_name("away"))
-        until(lambda: "waiting for scans" in own_bridge.show("StatusText"), 10, own_bridge.log)
+        own_bridge.root.rename(own_bridge.root.with_suffix(".away"))
+        until(lambda: "waiting for scans" in own_bridge.show("StatusText"), 60, own_bridge.log)
     own_bridge.machine.run("systemctl", "stop", UNIT)
     assert own_bridge.show("Result") == "success"
     assert own_bridge.show("ExecMainStatus") == "0"
@@ -297,7 +301,7 @@ def test_reload_takes_a_good_config_without_a_new_process(bridge: Bridge) -> Non
     bridge.configure(hazelcast__scan_key='"elsewhere"')
     bridge.machine.run("systemctl", "reload", UNIT)
     path = bridge.put_scan()
-    until(lambda: bridge.latest("elsewhere") == path, 15, bridge.log)
+    until(lambda: bridge.latest("elsewhere") == path, 60, bridge.log)
     assert bridge.pid == pid
     assert bridge.show("ActiveState") == "active"
 
@@ -320,6 +324,6 @@ def test_sighup_with_a_bad_config_keeps_the_old_one(bridge: Bridge) -> None:
     pid = bridge.pid
     bridge.configure(source__rescan_s="-1")
     os.kill(bridge.machine.host_pid(pid), signal.SIGHUP)
-    until(lambda: any("old one stays" in entry["MESSAGE"] for entry in bridge.journal("-p", "err")), 10, bridge.log)
+    until(lambda: any("old one stays" in entry["MESSAGE"] for entry in bridge.journal("-p", "err")), 60, bridge.log)
     bridge.publishes()
     assert bridge.pid == pid

@@ -116,7 +116,7 @@ def test_a_file_system_mounted_later_is_seen_and_one_unmounted_is_let_go(bridge:
     machine.run("cp", f"{folder}/{bridge.latest()}", "/root/scan.arrow")
     machine.run("mount", "-t", "tmpfs", "-o", "mode=755", "none", folder)
     machine.run("install", "-D", "-m", "644", "/root/scan.arrow", f"{folder}/{mounted}")
-    until(lambda: bridge.latest() == mounted, 20, bridge.log)
+    until(lambda: bridge.latest() == mounted, 60, bridge.log)
     machine.run("umount", folder)
     bridge.publishes()
     assert bridge.restarts == 0
