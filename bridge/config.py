@@ -38,6 +38,11 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _credential(path: Path) -> Path:
+    """Where it lies: as given, or in the folder of what systemd hands over."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / path
+
+
 def _no_truth_value(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a number")
@@ -47,6 +52,7 @@ def _no_truth_value(value: object) -> object:
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+CredentialFile = Annotated[Path, AfterValidator(_credential)]
 Bytes = Annotated[int, Field(gt=0), BeforeValidator(_no_truth_value)]
 
 
@@ -98,9 +104,13 @@ class Tls(Section):
     """TLS to the members; off unless `enabled`."""
 
     enabled: bool = Field(False, description="Connect by TLS.")
-    ca_file: Path | None = Field(None, description="PEM file with the CA; without it the system's CAs are trusted.")
-    cert_file: Path | None = Field(None, description="PEM file with the client certificate, for mutual TLS.")
-    key_file: Path | None = Field(
+    ca_file: CredentialFile | None = Field(
+        None, description="PEM file with the CA; without it the system's CAs are trusted. Relative: see password_file."
+    )
+    cert_file: CredentialFile | None = Field(
+        None, description="PEM file with the client certificate, for mutual TLS. Relative: see password_file."
+    )
+    key_file: CredentialFile | None = Field(
         None, description="PEM file with the client's private key; not world-readable. Relative: see password_file."
     )
     check_hostname: bool = Field(True, description="The member's certificate must name the host it is reached by.")
@@ -123,7 +133,7 @@ class Hazelcast(Section):
     scan_key: str = Field("latest_eigen_scan", min_length=1, description="Key of the newest scan.")
     status_key: str = Field("bridge_status", min_length=1, description="Key of the bridge's status.")
     username: str | None = Field(None, description="User, if the cluster asks for one.")
-    password_file: Path | None = Field(
+    password_file: CredentialFile | None = Field(
         None,
         description="File with the password; not world-readable. A relative path is looked up in "
         "$CREDENTIALS_DIRECTORY (systemd's LoadCredential=).",
@@ -137,6 +147,16 @@ class Hazelcast(Section):
     def address(self) -> str:
         """The cluster as an operator would write it: `name@host:port,…`."""
         return f"{self.cluster_name}@{','.join(self.members)}"
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """Files that nobody else may read."""
+        return tuple(file for file in (self.password_file, self.tls.key_file) if file is not None)
+
+    @property
+    def credential_files(self) -> tuple[Path, ...]:
+        """All files that are needed to connect."""
+        return self.secret_files + tuple(file for file in (self.tls.ca_file, self.tls.cert_file) if file is not None)
 
     @field_validator("members")
     @classmethod
@@ -240,14 +260,9 @@ def load(path: Path, model: type[ConfigT]) -> ConfigT:
         raise ConfigError("\n".join(_line(path, item) for item in error.errors())) from error
     except SettingsError as error:
         raise ConfigError(f"environment: {error}: {error.__cause__}; {ENVIRONMENT_HINT}") from error
-    for secret in (credential_path(config.hazelcast.tls.key_file), credential_path(config.hazelcast.password_file)):
-        _refuse_readable_by_others(path, secret)
+    for file in config.hazelcast.credential_files:
+        _check_credential(path, file, is_secret=file in config.hazelcast.secret_files)
     return config
-
-
-def credential_path(path: Path | None) -> Path | None:
-    """Where a credential lies: as given, or inside systemd's $CREDENTIALS_DIRECTORY if relative."""
-    return path and Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / path
 
 
 def _line(path: Path, item: Any) -> str:
@@ -270,12 +285,11 @@ def _refuse_unknown_environment(model: type[Config]) -> None:
             raise ConfigError(f"environment variable {variable}: unknown; sections are {', '.join(sorted(known))}")
 
 
-def _refuse_readable_by_others(config_path: Path, secret: Path | None) -> None:
-    if secret is None:
-        return
+def _check_credential(config_path: Path, path: Path, *, is_secret: bool) -> None:
     try:
-        problem = exposed(secret, secret.stat().st_mode)
+        with path.open("rb") as file:
+            problem = exposed(path, os.fstat(file.fileno()).st_mode) if is_secret else None
     except OSError as error:
-        raise ConfigError(f"{config_path}: {secret}: {error.strerror}") from error
+        raise ConfigError(f"{config_path}: {path}: {error.strerror}") from error
     if problem:
         raise ConfigError(f"{config_path}: {problem}")

@@ -19,7 +19,7 @@ from hazelcast.lifecycle import LifecycleState
 
 from bridge.cluster.hazelcast_client import CannotConnect, Client, Foreign, MapValue
 from bridge.cluster.hazelcast_errors import is_refusal, one_line
-from bridge.config import Hazelcast, credential_path
+from bridge.config import Hazelcast
 
 T = TypeVar("T")
 
@@ -199,10 +199,9 @@ def _client_config(config: Hazelcast, name: str, on_lifecycle: Any) -> ClientCon
     # A backup member that cannot be reached from here would hold up each call; the member that is asked hears of it.
     client.backup_ack_to_client_enabled = False
     client.lifecycle_listeners = [on_lifecycle]
-    password_file = credential_path(config.password_file)
-    if config.username is not None and password_file is not None:
+    if config.username is not None and config.password_file is not None:
         client.creds_username = config.username
-        client.creds_password = password_file.read_text().rstrip("\n")
+        client.creds_password = config.password_file.read_text().rstrip("\n")
     if config.tls.enabled:
         client.ssl_enabled = True
         client.ssl_check_hostname = config.tls.check_hostname
@@ -210,6 +209,6 @@ def _client_config(config: Hazelcast, name: str, on_lifecycle: Any) -> ClientCon
             client.ssl_cafile = str(config.tls.ca_file)
         if config.tls.cert_file:
             client.ssl_certfile = str(config.tls.cert_file)
-        if key_file := credential_path(config.tls.key_file):
-            client.ssl_keyfile = str(key_file)
+        if config.tls.key_file:
+            client.ssl_keyfile = str(config.tls.key_file)
     return client

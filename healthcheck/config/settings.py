@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from bridge import config as bridge_config
-from bridge.config import Config, Seconds, Section
+from bridge.config import Config, CredentialFile, Seconds, Section
 from healthcheck.config.dashboard import Dashboard
 from healthcheck.config.rules import Rules
 
@@ -107,12 +107,12 @@ class Health(Section):
     journal_lines: int = Field(
         default=50, ge=0, le=1000, description="At most so many of the unit's journal lines a check."
     )
-    heartbeat_url_file: Path | None = Field(
+    heartbeat_url_file: CredentialFile | None = Field(
         default=None,
         description="File with a URL requested after each completed check, for a dead man's switch; not "
         "world-readable. A relative path is looked up in $CREDENTIALS_DIRECTORY.",
     )
-    spare_urls_file: Path | None = Field(
+    spare_urls_file: CredentialFile | None = Field(
         default=None,
         description="File used while Prefect, or a block of it, cannot be used: a line for each block, its name and an "
         "Apprise URL that reaches the same people; not world-readable. A relative path is looked up in "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bridge.config import credential_path
 from bridge.system.files import exposed
 
 MOST_BYTES = 65_536
@@ -16,23 +15,22 @@ class SecretError(Exception):
 
 
 def read(path: Path) -> str:
-    """The file's text without its last line end. A relative path is looked up in $CREDENTIALS_DIRECTORY.
+    """The file's text without its last line end.
 
     Raises:
         SecretError: it cannot be read, is readable by everyone, or is no text.
     """
-    where = credential_path(path) or path
     try:
-        with where.open("rb") as file:
-            problem = exposed(where, os.fstat(file.fileno()).st_mode)
+        with path.open("rb") as file:
+            problem = exposed(path, os.fstat(file.fileno()).st_mode)
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise SecretError(f"{where}: {error.strerror}") from error
+        raise SecretError(f"{path}: {error.strerror}") from error
     if problem:
         raise SecretError(problem)
     if len(text) > MOST_BYTES:
-        raise SecretError(f"{where}: larger than {MOST_BYTES} bytes")
+        raise SecretError(f"{path}: larger than {MOST_BYTES} bytes")
     try:
         return text.decode().rstrip("\n")
     except UnicodeDecodeError:
-        raise SecretError(f"{where}: not UTF-8 text") from None
+        raise SecretError(f"{path}: not UTF-8 text") from None

@@ -11,7 +11,7 @@ from typing import TypeVar
 from bridge.cluster.connection import Cluster, ClusterError, ClusterRefused
 from bridge.cluster.entries import UnreadableEntry, provenance_of, status_of
 from bridge.cluster.hazelcast_client import MapValue
-from bridge.config import Hazelcast, credential_path
+from bridge.config import Hazelcast
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus
 from healthcheck.model.observation import Answer, ClusterReach, Known, Unknown, value_of
@@ -42,10 +42,8 @@ def look(config: Hazelcast, deadline_s: float) -> MapAnswers:
     Raises:
         OSError: a credential cannot be read: no fault of the cluster's.
     """
-    tls = config.tls
-    for file in (credential_path(config.password_file), tls.ca_file, tls.cert_file, tls.key_file):
-        if file is not None:
-            file.open("rb").close()
+    for file in config.credential_files:
+        file.open("rb").close()
     return asyncio.run(_look(config, deadline_s))
 
 

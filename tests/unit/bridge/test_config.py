@@ -7,7 +7,8 @@ import os
 import re
 import socket
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from bridge import cli
-from bridge.config import Config, ConfigError, Section, credential_path, load
+from bridge.config import Config, ConfigError, Section, load
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "config.example.toml"
 # From here on the example belongs to the health check.
@@ -319,13 +320,41 @@ def test_a_relative_password_file_is_looked_up_among_systemds_credentials(
     assert refusal(file, with_password("password")).endswith("password: No such file or directory")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     config = loaded(file, with_password("password"))
-    assert credential_path(config.hazelcast.password_file) == tmp_path / "password"
+    assert config.hazelcast.password_file == tmp_path / "password"
 
 
-def test_an_absolute_password_file_is_not_looked_up_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absolute_password_file_is_not_looked_up_elsewhere(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text("hunter2")
+    (tmp_path / "password").chmod(0o400)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
-    assert credential_path(Path("/etc/password")) == Path("/etc/password")
-    assert credential_path(None) is None
+    config = loaded(file, with_password(tmp_path / "password"))
+    assert config.hazelcast.password_file == tmp_path / "password"
+
+
+def test_all_files_of_tls_may_lie_among_systemds_credentials(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (tmp_path / name).touch(0o400)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    tls = loaded(file, f'{TLS}ca_file = "ca.pem"\ncert_file = "cert.pem"\nkey_file = "key.pem"\n').hazelcast.tls
+    assert (tls.ca_file, tls.cert_file, tls.key_file) == (
+        tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem",
+    )  # fmt: skip
+
+
+def test_a_password_file_that_this_user_may_not_read_is_refused(
+    file: Path, open_path: Path, without_root: Callable[[], AbstractContextManager[None]]
+) -> None:
+    password = open_path / "password"
+    password.touch(0o600)
+    config = open_path / "config.toml"
+    config.write_text(with_password(password))
+    load(config, Config)
+    with without_root(), pytest.raises(ConfigError, match=f"^{config}: {password}: Permission denied$"):
+        load(config, Config)
 
 
 def test_a_password_in_the_config_itself_is_refused_and_not_repeated(file: Path) -> None:
@@ -350,12 +379,12 @@ def test_check_config_prints_what_is_in_force(
 
 
 def test_check_config_never_prints_a_secret(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("password", "key.pem"):
+    for name in ("password", "key.pem", "cert.pem"):
         (tmp_path / name).write_text("hunter2")
         (tmp_path / name).chmod(0o600)
     file.write_text(
         with_password(tmp_path / "password")
-        + f'[hazelcast.tls]\nenabled = true\ncert_file = "/cert.pem"\nkey_file = "{tmp_path}/key.pem"\n'
+        + f'[hazelcast.tls]\nenabled = true\ncert_file = "{tmp_path}/cert.pem"\nkey_file = "{tmp_path}/key.pem"\n'
         + '[health]\nheartbeat_url = "https://example.org/hunter2"\n'
     )
     assert cli.main(["check-config", "--config", str(file)]) == 0
@@ -457,8 +486,8 @@ def test_examples_are_given_for_exactly_what_has_no_default_and_they_load(file: 
         "hazelcast.tls.key_file",
         "status.instance",
     }
-    for secret in ("hazelcast-password", "client.key"):
-        (tmp_path / secret).touch(mode=0o600)
+    for credential in ("hazelcast-password", "client.key", "client.pem", "ca.pem"):
+        (tmp_path / credential).touch(mode=0o600)
     text = text.replace("/etc/scan-bridge/", f"{tmp_path}/").replace("#enabled = false", "enabled = true")
     config = loaded(file, text)
     assert config.hazelcast.username

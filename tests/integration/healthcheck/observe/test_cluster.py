@@ -292,3 +292,18 @@ def test_the_command_on_another_host_exits_as_nagios_wants_it(
     published.status(status())
     assert cli.main(["check", "--json", "--config", str(config)]) == 1
     assert json.loads(capsys.readouterr().out)["headline"] == "Degraded"
+
+
+def test_a_relative_key_is_found_where_systemd_hands_credentials_over(
+    member: Member, map_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("password", "cert.pem", "key.pem"):
+        (tmp_path / name).touch(mode=0o600)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    tls = {"enabled": True, "cert_file": "cert.pem", "key_file": "key.pem"}
+    config = settings(member, map_name, username="u", password_file="password", tls=tls)
+    # The files are empty, so there is no connection; but they were found, or it would be an OSError.
+    answer = cluster.look(config, DEADLINE_S).hazelcast
+    assert isinstance(answer, Known)
+    assert not answer.value.reachable
+    assert "No such file" not in answer.value.detail
