@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.command_line import CommandLine
+from bridge.command_line import CommandLine, Parser
 from bridge.commands import simulate
 from bridge.config_file import ConfigError
 from bridge.system import interrupt
@@ -21,7 +21,7 @@ EXIT_CODES = """\
 exit codes:
   0   done
   1   failed: an error, or the bridge or its value is not as it should be
-  2   wrong usage
+  64  wrong usage
   69  Hazelcast cannot be reached, or refuses
   78  the configuration is not valid
 """
@@ -64,10 +64,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
     description = "Puts the newest complete scan from a folder of Arrow files into Hazelcast."
-    top = argparse.ArgumentParser(prog="scan-bridge", description=description)
+    top = Parser(prog="scan-bridge", description=description)
     line = CommandLine(top, EXAMPLES, EXIT_CODES)
     line.add("run", "run the bridge until it is stopped")
     line.add("check-config", "validate the configuration and print what is in force")

@@ -6,13 +6,23 @@ Everybody who asks for help imports this, so it must import nothing that takes t
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bridge.config_file import config_path
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
+EX_USAGE = 64  # sysexits.h
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage has an exit status that means nothing else, so that no unit and no monitor takes it for a verdict."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
 
 
 class CommandLine:
@@ -24,16 +34,16 @@ class CommandLine:
         exit_codes: what follows the examples.
     """
 
-    def __init__(self, top: argparse.ArgumentParser, examples: Mapping[str | None, str], exit_codes: str) -> None:
+    def __init__(self, top: Parser, examples: Mapping[str | None, str], exit_codes: str) -> None:
         self._examples = examples
         self._exit_codes = exit_codes
         top.epilog = examples[None] + exit_codes
         top.formatter_class = argparse.RawDescriptionHelpFormatter
         top.add_argument("--version", action=_Version)
         top.add_argument("--print-completion", action=_Completion, choices=SHELLS)
-        self._commands = top.add_subparsers(metavar="COMMAND", required=True, dest="command", parser_class=type(top))
+        self._commands = top.add_subparsers(metavar="COMMAND", required=True, dest="command", parser_class=Parser)
 
-    def add(self, name: str, help: str, *, config: bool = True) -> argparse.ArgumentParser:
+    def add(self, name: str, help: str, *, config: bool = True) -> Parser:
         """A subcommand, with --config unless told otherwise."""
         command = self._commands.add_parser(
             name,

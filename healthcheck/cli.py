@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from typing import NoReturn
+import traceback
 
-from bridge.command_line import CommandLine
+from bridge.command_line import CommandLine, Parser
 from bridge.system import interrupt
+from healthcheck.duration import parse_duration
 
 EXIT_CODES = """\
 exit codes (check: as Nagios has them):
   0  ok, or done
   1  check: warning; others: failed
   2  check: critical
-  3  check: unknown, or the configuration is not valid; wrong usage
+  3  check: unknown, or the configuration is not valid
   4  check --act: nothing could be done, because the configuration or the state cannot be used
+  64 wrong usage
+  70 a defect of this program: it crashed, and has no verdict
   78 serve: the configuration is not valid
 """
-WRONG_USAGE = 3
+EX_SOFTWARE = 70  # sysexits.h
 
 EXAMPLES = {
     None: """\
@@ -69,40 +71,42 @@ examples:
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    """Wrong usage is `unknown` to Nagios, not `critical`."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(WRONG_USAGE, f"{self.prog}: {message}\n")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    arguments = parser().parse_args(argv)
+    line = parser()
+    arguments = line.parse_args(argv)
+    if arguments.command == "check" and arguments.unless_checked_within and not arguments.act:
+        line.error("--unless-checked-within needs --act")
     if argv is None and arguments.command != "serve":
         interrupt.end_at_once()
-    from healthcheck import commands
+    try:
+        from healthcheck import commands
 
-    return commands.run(arguments)
+        return commands.run(arguments)
+    except Exception:  # noqa: BLE001  # Python's own status for it, 1, is the verdict "warning" here
+        traceback.print_exc()
+        return EX_SOFTWARE
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
     description = "Watches the scan bridge: tells what is wrong, whom it concerns, and restarts it where that helps."
-    top = _Parser(prog="scan-bridge-health", description=description)
+    top = Parser(prog="scan-bridge-health", description=description)
     line = CommandLine(top, EXAMPLES, EXIT_CODES)
     check = line.add("check", "check once, without Prefect")
     check.add_argument("--json", action="store_true", help="the whole report, for programs")
     check.add_argument("--act", action="store_true", help="also alert, restart and remember, as Prefect's check does")
     check.add_argument(
-        "--unless-checked-within", metavar="DURATION", help="with --act: nothing, if a check completed so recently"
+        "--unless-checked-within",
+        type=parse_duration,
+        metavar="DURATION",
+        help="with --act: nothing, if a check completed so recently; at most 7d",
     )
     check.add_argument(
         "--exit-zero", action="store_true", help="exit 0 whatever the verdict, for a unit that acts on it"
     )
     silence = line.add("mute", "send and restart nothing for a while")
-    silence.add_argument("duration", help="90s, 30m, 2h, 1h30m; at most 7d")
+    silence.add_argument("duration", type=parse_duration, help="90s, 30m, 2h, 1h30m; at most 7d")
     silence.add_argument("--why", required=True, help="shown in every report")
     line.add("unmute", "end the mute")
     alerts = line.add("alerts", "list the alerts that stand, and past ones")

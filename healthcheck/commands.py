@@ -46,8 +46,6 @@ def _check(arguments: argparse.Namespace) -> int:
     journal.set_up("warning", "scan-bridge-health")
     if arguments.act:
         return _act(arguments, config)
-    if arguments.unless_checked_within:
-        return _refuse("--unless-checked-within needs --act", UNKNOWN)
     report = Inspector(config).inspect()
     return _show(report, arguments)
 
@@ -58,8 +56,7 @@ def _show(report: Report, arguments: argparse.Namespace) -> int:
 
 
 def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
-    if arguments.unless_checked_within:
-        recent = mute.parse_duration(arguments.unless_checked_within)
+    if recent := arguments.unless_checked_within:
         last = last_completed(config)
         now = datetime.now(UTC)
         if last is not None and now - recent < last <= now:
@@ -82,7 +79,7 @@ def _nothing_to_do(why: str) -> None:
 def _mute(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     now = datetime.now(UTC)
-    until = now + mute.parse_duration(arguments.duration)
+    until = now + arguments.duration
     by = os.environ.get("SUDO_USER") or getpass.getuser()
     mute.write(config.health.state_dir, Mute(until, foreign(arguments.why), foreign(by), now))
     print(f"muted until {clock(until)}; end it earlier with: scan-bridge-health unmute")

@@ -5,20 +5,17 @@ Its own file, so that an operator's mute takes effect at once and never waits fo
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from bridge.system.files import replace_file
+from healthcheck.duration import LONGEST
 
 FILE_NAME = "mute.json"
-LONGEST = timedelta(days=7)
-
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class MuteError(Exception):
@@ -36,21 +33,6 @@ class Mute:
 
 
 _ADAPTER = TypeAdapter(Mute)
-
-
-def parse_duration(text: str) -> timedelta:
-    """`90s`, `30m`, `2h`, `1d`, `1h30m`.
-
-    Raises:
-        MuteError: it is none of these, nothing, or more than a week.
-    """
-    parts = re.findall(r"(\d{1,6})([smhd])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise MuteError(f"{text!r} is no duration; write 30m, 2h, 1d or 1h30m")
-    duration = timedelta(seconds=sum(int(number) * _UNITS_S[unit] for number, unit in parts))
-    if not timedelta(0) < duration <= LONGEST:
-        raise MuteError("a mute lasts more than nothing and at most 7 days")
-    return duration
 
 
 def read(state_dir: Path, now: datetime) -> Mute | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import pytest
 from support import process
 from support.health_cases import MB, NOW, config, earlier, evaluate, judged, snapshot, status
 
+from bridge.command_line import EX_USAGE
 from healthcheck import cli
+from healthcheck.duration import LONGEST, parse_duration
 from healthcheck.keep import mute
-from healthcheck.keep.mute import LONGEST, Mute, MuteError
+from healthcheck.keep.mute import Mute
 from healthcheck.keep.state import State, Store
 from healthcheck.model.finding import Severity
 from healthcheck.model.observation import Unknown
@@ -150,12 +153,24 @@ def test_a_configuration_that_is_not_there_is_unknown_to_nagios_and_a_failure_of
     assert "/no/such/file" in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["mute"], ["mute", "30m"], ["check", "--nonsense"], ["nonsense"]])
-def test_wrong_usage_is_unknown_to_nagios(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [[], ["mute"], ["mute", "30m"], ["check", "--x"], ["check", "--unless-checked-within", "3m"], ["x"]]
+)
+def test_wrong_usage_has_a_status_that_no_verdict_has(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit:
         cli.main(arguments)
-    assert exit.value.code == 3
+    assert exit.value.code == EX_USAGE
     assert "usage: scan-bridge-health" in capsys.readouterr().err
+
+
+def test_a_crash_has_a_status_that_no_verdict_has_and_shows_where(tmp_path: Path, config_file: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "hazelcast.py").write_text("raise RuntimeError('a defect')\n")
+    command = [sys.executable, "-m", "healthcheck.cli", "check", "--config", str(config_file)]
+    crashed = process.run(command, env={**os.environ, "PYTHONPATH": str(broken)})
+    assert crashed.returncode == cli.EX_SOFTWARE
+    assert "RuntimeError: a defect" in crashed.stderr
 
 
 def test_a_mute_is_kept_shown_and_ended(
@@ -175,16 +190,20 @@ def test_a_mute_is_kept_shown_and_ended(
     ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("7d", 604_800)]
 )
 def test_durations_are_read(text: str, seconds: int) -> None:
-    assert mute.parse_duration(text) == timedelta(seconds=seconds)
+    assert parse_duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["", "30", "m", "0m", "8d", "-5m", "1h 30m", "30 m", "1.5h", "99999999m"])
 def test_durations_that_make_no_sense_are_refused(
     capsys: pytest.CaptureFixture[str], config_file: Path, text: str
 ) -> None:
-    with pytest.raises(MuteError):
-        mute.parse_duration(text)
-    assert run(capsys, "mute", "--why", "x", "--config", config_file, "--", text)[0] == 1
+    for command in (["mute", "--why", "x", "--", text], ["check", "--act", f"--unless-checked-within={text}"]):
+        with pytest.raises(SystemExit) as exit:
+            cli.main(command)
+        assert exit.value.code == EX_USAGE
+        err = capsys.readouterr().err
+        assert ("argument --unless-checked-within: " in err) == ("check" in command), err
+        assert ("a mute" in err) is False
 
 
 def test_a_mute_needs_a_reason(capsys: pytest.CaptureFixture[str], config_file: Path) -> None:

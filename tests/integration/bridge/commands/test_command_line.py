@@ -31,7 +31,7 @@ from support.bridge_process import (
 from support.hazelcast_member import Member, free_port
 
 pytestmark = pytest.mark.hazelcast
-FAILED, USAGE, UNAVAILABLE, CONFIG = 1, 2, 69, 78
+FAILED, USAGE, UNAVAILABLE, CONFIG = 1, 64, 69, 78
 EXIT_S = 30.0
 
 
@@ -284,7 +284,7 @@ def test_version_help_and_completion_work_without_a_configuration() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["latest", "--format", "xml"]])
-def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+def test_wrong_usage_exits_64(arguments: list[str]) -> None:
     done = scan_bridge(*arguments)
 
     assert done.returncode == USAGE
