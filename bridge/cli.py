@@ -72,7 +72,9 @@ def parser() -> Parser:
     line.add("run", "run the bridge until it is stopped")
     line.add("check-config", "validate the configuration and print what is in force")
     status = line.add("status", "show what the bridge says of itself in Hazelcast")
-    status.add_argument("--json", action="store_true", help="the status entry as it is, for programs")
+    status.add_argument(
+        "--json", action="store_true", help="the status entry, for programs; with --watch a line per change"
+    )
     status.add_argument("--watch", action="store_true", help="keep showing it, twice a second, until Ctrl-C")
     latest = line.add("latest", "show the newest scan in Hazelcast")
     latest.add_argument("--format", choices=("table", "json", "csv", "arrow"), default="table")

@@ -14,5 +14,9 @@ class ConfigError(Exception):
 
 
 def config_path() -> Path:
-    """The file that is read unless an option names another."""
-    return Path(os.environ.get(ENV_PREFIX + "CONFIG", DEFAULT_CONFIG_PATH))
+    """The file that is read unless an option names another: $SCAN_BRIDGE_CONFIG, the user's own, or the system's."""
+    if named := os.environ.get(ENV_PREFIX + "CONFIG"):
+        return Path(named)
+    own = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "scan-bridge/config.toml")
+    # os.path says "no" where the home may not be looked into; so says a service.
+    return Path(own) if os.path.exists(own) else DEFAULT_CONFIG_PATH

@@ -21,11 +21,16 @@ release_name() {
 
 # Build release $1 (a path) completely, or leave nothing behind.
 build_release() {
-    local release=$1 sources
+    # Whatever is put aside meanwhile, by pip too, lies beside the release: the next installation removes what is left
+    # there by one that was killed.
+    local release=$1
+    local -x TMPDIR=$1.tmp
+    local sources=$TMPDIR/sources
     say "building $release (a minute or two)"
-    sources=$(mktemp -d)
     # shellcheck disable=SC2064  # the values of now are meant
-    trap "rm -rf '$sources' '$release'" EXIT
+    trap "rm -rf '$TMPDIR' '$release'" EXIT
+    rm -rf "$TMPDIR"
+    mkdir -p "$sources"
     # A copy, so that the build leaves nothing in the checkout.
     tar -C "$SOURCE" --exclude=__pycache__ -cf - bridge healthcheck systemd docs pyproject.toml README.md LICENSE |
         tar -xf - -C "$sources" --no-same-owner
@@ -40,7 +45,7 @@ build_release() {
         grep -rlI --null -F "$DESTDIR" "$release/bin" "$release/pyvenv.cfg" | xargs -0 -r sed -i "s|$DESTDIR||g"
     fi
     compile_all "$release"
-    rm -rf "$sources"
+    rm -rf "$TMPDIR"
     trap - EXIT
 }
 

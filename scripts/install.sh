@@ -37,6 +37,9 @@ EOF
 
 SOURCE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
+# Not by importing it: that would make ~/.prefect.
+HAS_PREFECT='import importlib.util as u, sys; sys.exit(not u.find_spec("prefect"))'
+
 say() { printf '%s\n' "$*"; }
 
 settle_paths() {
@@ -86,7 +89,7 @@ settle_paths() {
     fi
     if [ -z "${PREFECT:-}" ]; then
         PREFECT=yes
-        [ ! -e "$PREFIX/bin/python" ] || "$PREFIX/bin/python" -c 'import prefect' 2>/dev/null || PREFECT=no
+        [ ! -e "$PREFIX/bin/python" ] || "$PREFIX/bin/python" -c "$HAS_PREFECT" || PREFECT=no
     fi
 }
 

@@ -35,7 +35,10 @@ if [ -z "$CONFIG" ]; then
     CONFIG=/etc/scan-bridge/config.toml
     [ ${#FLAG[@]} = 0 ] || CONFIG=${XDG_CONFIG_HOME:-$HOME/.config}/scan-bridge/config.toml
 fi
+# Run from a checkout, it takes the installed command; Python lies beside what the link in the PATH leads to.
+if [ ! -x "$BRIDGE" ] && [ ${#FLAG[@]} != 0 ]; then BRIDGE=$HOME/.local/bin/scan-bridge; fi
 [ -x "$BRIDGE" ] || BRIDGE=$(command -v scan-bridge) || die "no scan-bridge command; is it installed?"
+BRIDGE=$(readlink -f "$BRIDGE")
 
 show() { systemctl "${FLAG[@]}" show "$UNIT" --property="$1" --value; }
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ PIPE_COLUMNS = 240
 def status(config: Config, *, as_json: bool, watch: bool) -> int:
     """Show the status entry; 0 if the bridge is alive, 1 if not, 69 if Hazelcast is away."""
     if watch:
-        return _watch(config)
+        return _watch_json(config) if as_json else _watch(config)
     try:
         entry = asyncio.run(_fetch(config, config.hazelcast.status_key))
     except ClusterError as error:
@@ -141,18 +142,10 @@ def _watch(config: Config) -> int:
     """Show the status until Ctrl-C."""
 
     async def watch(live: Live) -> None:
-        cluster = Cluster(config.hazelcast, "scan-bridge status")
-        while True:
-            try:
-                if not cluster.connected:
-                    await cluster.connect()
-                state, found = _parse_status(await cluster.get(config.hazelcast.status_key))
-                view: Any = status_view(found) if found else Text(state, style="bold red")
-            except ClusterError as error:
-                view = Text(unavailable(cluster.address, error), style="bold red")
+        async for state, found in _statuses(config):
+            view: Any = status_view(found) if found else Text(state, style="bold red")
             clock = datetime.now(UTC).isoformat(timespec="seconds")
             live.update(Group(view, Text(f"\n{clock}   Ctrl-C ends", style="dim")), refresh=True)
-            await asyncio.sleep(WATCH_S)
 
     _quiet_client()
     # Live has hidden the cursor, and left it at the end of a line.
@@ -160,6 +153,36 @@ def _watch(config: Config) -> int:
     with Live(f"connecting to {config.hazelcast.cluster_name}; Ctrl-C ends", auto_refresh=False) as live:
         asyncio.run(watch(live))
     return 0
+
+
+def _watch_json(config: Config) -> int:
+    """Print the status entry, a line each time it is another one, until Ctrl-C; what is wrong goes to stderr, once."""
+
+    async def watch() -> None:
+        last: tuple[str, BridgeStatus | None] | None = None
+        async for now in _statuses(config):
+            if now != last:
+                state, found = last = now
+                line = found.model_dump_json() if found else f"scan-bridge: {state}"
+                print(line, file=sys.stdout if found else sys.stderr, flush=True)
+
+    _quiet_client()
+    interrupt.exit_at_once(b"")
+    asyncio.run(watch())
+    return 0
+
+
+async def _statuses(config: Config) -> AsyncIterator[tuple[str, BridgeStatus | None]]:
+    """What the bridge says of itself, twice a second; or None, and before it why not."""
+    cluster = Cluster(config.hazelcast, "scan-bridge status")
+    while True:
+        try:
+            if not cluster.connected:
+                await cluster.connect()
+            yield _parse_status(await cluster.get(config.hazelcast.status_key))
+        except ClusterError as error:
+            yield unavailable(cluster.address, error), None
+        await asyncio.sleep(WATCH_S)
 
 
 async def _fetch(config: Config, key: str) -> MapValue | None:

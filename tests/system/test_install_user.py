@@ -72,12 +72,16 @@ def test_it_installs_runs_survives_upgrades_and_uninstalls(
     assert pid() != second
     bridge.publishes()
     assert (bridge.status() or {})["version"] == "1.0.99"
-    assert "active (running)" in as_user(f"{HOME}/.local/opt/scan-bridge/bin/scan_bridge_restart.sh", "--user")
+    for folder in (f"{HOME}/.local/opt/scan-bridge/bin", f"{COPY}/scripts"):
+        assert "active (running)" in as_user(f"{folder}/scan_bridge_restart.sh", "--user")
+    fresh.run("rm", "/etc/scan-bridge/config.toml")
+    assert "alive, heartbeat" in as_user("scan-bridge", "status"), "the user's own config is found"
 
     make(fresh, "uninstall-user", source=COPY, user=USER)
     assert fresh.run("pgrep", "-u", USER, "-f", "scan-bridge", check=False).stdout == ""
     assert as_user("ls", f"{HOME}/.config/scan-bridge").split() == ["config.toml", "state"]
     assert as_user("sh", "-c", f"find {HOME}/.local {HOME}/.config/systemd -name '*scan-bridge*'") == ""
+    assert as_user("sh", "-c", f"ls -d {HOME}/.prefect /tmp/tmp.* 2>/dev/null || true") == ""
 
 
 def test_root_is_told_to_use_the_other_installation(fresh: Machine) -> None:

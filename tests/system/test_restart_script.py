@@ -21,6 +21,15 @@ def test_it_shows_the_state_restarts_waits_and_shows_the_state(bridge: Bridge) -
     assert bridge.latest() in output, "the newest scan, published before the restart, is still shown"
 
 
+def test_it_works_from_a_checkout(bridge: Bridge) -> None:
+    bridge.start()
+    bridge.publishes()
+    pid = bridge.pid
+    output = bridge.machine.run("/src/scripts/scan_bridge_restart.sh").stdout
+    assert f"after : active (running), pid {bridge.pid}" in output
+    assert bridge.pid != pid
+
+
 def test_it_starts_a_bridge_that_had_given_up(bridge: Bridge) -> None:
     bridge.configure(nonsense="1")
     bridge.machine.run("systemctl", "start", "dolphin-scan-bridge", check=False)

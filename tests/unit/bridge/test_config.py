@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from bridge import cli
 from bridge.config import Config, ConfigError, Section, load
+from bridge.config_file import DEFAULT_CONFIG_PATH, config_path
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "config.example.toml"
 # From here on the example belongs to the health check.
@@ -492,3 +493,20 @@ def test_examples_are_given_for_exactly_what_has_no_default_and_they_load(file: 
     config = loaded(file, text)
     assert config.hazelcast.username
     assert config.hazelcast.tls.key_file == tmp_path / "client.key"
+
+
+def test_the_config_is_the_named_one_else_the_users_own_else_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCAN_BRIDGE_CONFIG", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert config_path() == DEFAULT_CONFIG_PATH
+    own = tmp_path / ".config/scan-bridge/config.toml"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert config_path() == own
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    assert config_path() == DEFAULT_CONFIG_PATH
+    monkeypatch.setenv("SCAN_BRIDGE_CONFIG", "/etc/other.toml")
+    assert config_path() == Path("/etc/other.toml")

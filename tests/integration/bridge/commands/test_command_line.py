@@ -116,6 +116,22 @@ def test_status_is_coloured_on_a_terminal(running: BridgeProcess) -> None:
     assert "\x1b[32malive" in shown
 
 
+def test_status_watch_as_json_is_a_line_for_each_change(running: BridgeProcess) -> None:
+    with process.start(
+        [*COMMAND, "status", "--watch", "--json", "--config", running.config_path], stdout=subprocess.PIPE, text=True
+    ) as command:
+        try:
+            assert command.stdout is not None
+            lines = [json.loads(command.stdout.readline()) for _ in range(3)]
+            command.send_signal(signal.SIGINT)
+            assert command.wait(EXIT_S) == 0
+        finally:
+            process.kill(command)
+    assert {line["pid"] for line in lines} == {running.pid}
+    heartbeats = [line["heartbeat_at"] for line in lines]
+    assert sorted(set(heartbeats)) == heartbeats, "no line twice"
+
+
 def test_status_watch_goes_on_until_ctrl_c(running: BridgeProcess) -> None:
     with on_a_terminal("status", "--watch", "--config", running.config_path, until="Ctrl-C ends") as (command, _):
         command.send_signal(signal.SIGINT)
