@@ -25,11 +25,13 @@ COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "1;31",
 
 
 def set_up(level: str, identifier: str = "scan-bridge") -> None:
-    """Send log records of `level` and above to the journal if systemd connected us to it, else to stderr.
+    """Send log records of `level` and above to the journal if systemd connected us to it or would have, else to stderr.
 
     `identifier` is the name in front of each line that journalctl shows.
     """
-    handler: logging.Handler = JournalHandler(identifier) if _stderr_is_journal() else TerminalHandler()
+    handler: logging.Handler = (
+        JournalHandler(identifier) if _stderr_is_journal() or _journal_was_away() else TerminalHandler()
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -45,6 +47,15 @@ def _stderr_is_journal() -> bool:
     except (OSError, ValueError):
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{info.st_dev}:{info.st_ino}"
+
+
+def _journal_was_away() -> bool:
+    """Whether systemd started us while there was no journal: it then puts /dev/null in its place (systemd.exec)."""
+    try:
+        is_null = os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(os.devnull))
+    except (OSError, ValueError):
+        return False
+    return is_null and os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
 
 class TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -75,25 +86,47 @@ class JournalHandler(logging.Handler):
         self._identifier = identifier
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(0.2)  # a journal that hangs must not hold up the scans
+        self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; a journal that is away costs the record, never the program."""
+        """Send one record. A journal that is away costs the record, never the program; once back, it is told how many.
+
+        The socket is looked up by name each time, so that a journal that was started anew is found.
+        """
         try:
-            fields = {
-                "MESSAGE": record.getMessage(),
-                "PRIORITY": str(next(priority for level, priority in PRIORITIES if record.levelno >= level)),
-                "SYSLOG_IDENTIFIER": self._identifier,
-                "LOGGER": record.name,
-                "CODE_FILE": record.pathname,
-                "CODE_LINE": str(record.lineno),
-                "CODE_FUNC": record.funcName or "",
-                **getattr(record, "fields", {}),
-            }
-            if record.exc_info:
-                fields["MESSAGE"] += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-            self._socket.sendto(encode(fields), JOURNAL_SOCKET)
+            datagram = encode(self._fields(record))
         except Exception:  # noqa: BLE001  # logging must not raise
             self.handleError(record)
+            return
+        try:
+            if self._lost:
+                self._send(encode(self._fields(self._loss())))
+                self._lost = 0
+            self._send(datagram)
+        except OSError:
+            self._lost += 1
+
+    def _send(self, datagram: bytes) -> None:
+        self._socket.sendto(datagram, JOURNAL_SOCKET)
+
+    def _loss(self) -> logging.LogRecord:
+        words = "the journal did not take %d log lines before this"
+        return logging.LogRecord(__name__, logging.WARNING, __file__, 0, words, (self._lost,), None)
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        fields = {
+            "MESSAGE": record.getMessage(),
+            "PRIORITY": str(next(priority for level, priority in PRIORITIES if record.levelno >= level)),
+            "SYSLOG_IDENTIFIER": self._identifier,
+            "LOGGER": record.name,
+            "CODE_FILE": record.pathname,
+            "CODE_LINE": str(record.lineno),
+            "CODE_FUNC": record.funcName or "",
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            fields["MESSAGE"] += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        return fields
 
 
 def encode(fields: Mapping[str, object]) -> bytes:

@@ -78,6 +78,25 @@ def test_a_file_name_cannot_forge_a_line_or_a_field(bridge: Bridge) -> None:
     assert not any(line["MESSAGE"].startswith("all is well") for line in bridge.journal())
 
 
+def test_a_bridge_that_was_restarted_without_a_journal_logs_once_there_is_one(bridge: Bridge) -> None:
+    sockets = ("systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-journald-audit.socket")
+    bridge.start()
+    bridge.publishes()
+    bridge.machine.run("systemctl", "stop", *sockets, "systemd-journald.service", check=False)
+    try:
+        bridge.machine.run("systemctl", "restart", UNIT)
+        bridge.publishes()
+    finally:
+        bridge.machine.run("systemctl", "start", *sockets[:2], "systemd-journald.service")
+    pid = str(bridge.pid)
+    bridge.publishes()
+    path = bridge.latest()
+    (entry,) = until(lambda: bridge.journal(f"SCAN_PATH={path}"), 60, bridge.log)
+    assert entry["_PID"] == pid
+    said = [line["MESSAGE"] for line in bridge.journal(f"_PID={pid}")]
+    assert sum("the journal did not take" in message for message in said) == 1, said
+
+
 def test_a_journal_of_its_own_has_the_log_and_a_limit(bridge: Bridge) -> None:
     machine = bridge.machine
     examples = "/opt/scan-bridge/share/scan-bridge/dropins"

@@ -147,28 +147,30 @@ def test_a_traceback_goes_with_its_message(logger: logging.Logger, journald: soc
     assert message.endswith("RuntimeError: boom")
 
 
-def test_a_journal_that_is_away_costs_the_record_not_the_program(
-    logger: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_journal_that_is_away_costs_the_record_not_the_program_and_is_told_once_how_many(
+    logger: logging.Logger, journald: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "JOURNAL_SOCKET", str(tmp_path / "nowhere"))
-    logger.info("lost")
-    assert "Logging error" in capsys.readouterr().err
+    with monkeypatch.context() as away:
+        away.setattr(journal, "JOURNAL_SOCKET", str(tmp_path / "nowhere"))
+        logger.info("lost")
+        logger.info("lost too")
+    for number in range(2):
+        logger.info("%d", number)
+    loss = received(journald)
+    assert (loss["MESSAGE"], loss["PRIORITY"]) == ("the journal did not take 2 log lines before this", "4")
+    assert [received(journald)["MESSAGE"] for _ in range(2)] == ["0", "1"]
 
 
-def test_a_journal_that_hangs_does_not_hold_up_the_program(
-    logger: logging.Logger, journald: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_journal_that_hangs_does_not_hold_up_the_program(logger: logging.Logger, journald: socket.socket) -> None:
     """Nobody reads: the socket's queue fills up, and a send would wait for ever."""
-    lost: list[logging.LogRecord] = []
     handler = logger.handlers[0]
     assert isinstance(handler, JournalHandler)
     handler._socket.settimeout(0.01)  # the real one is 0.2 s
-    monkeypatch.setattr(handler, "handleError", lost.append)
     for number in range(10_000):
         logger.info("%d", number)
-        if lost:
+        if handler._lost:
             break
-    assert lost
+    assert handler._lost
     assert received(journald)["MESSAGE"] == "0"
 
 
@@ -194,6 +196,22 @@ def test_under_systemd_lines_go_to_the_journal(
         logging.getLogger("bridge.x").info("hello")
     assert received(journald)["MESSAGE"] == "hello"
     assert (tmp_path / "stderr").read_text() == ""
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_started_by_systemd_without_a_journal_lines_go_to_the_journal_nevertheless(
+    journald: socket.socket, restored_logging: None, monkeypatch: pytest.MonkeyPatch, is_ours: bool
+) -> None:
+    """A child whose parent sends its stderr to /dev/null inherits the variable, but means what it says."""
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    monkeypatch.setenv("SYSTEMD_EXEC_PID", str(os.getpid() if is_ours else os.getppid()))
+    with open(os.devnull, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        journal.set_up("info")
+        logging.getLogger("bridge.x").info("hello")
+    assert isinstance(logging.getLogger().handlers[0], JournalHandler) == is_ours
+    if is_ours:
+        assert received(journald)["MESSAGE"] == "hello"
 
 
 @pytest.mark.parametrize("stream", [None, "1:2", ""])
