@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.command_line import CommandLine, Parser
+from bridge.command_line import CommandLine, Parser, say_if_root
 from bridge.commands import simulate
 from bridge.config_file import ConfigError
 from bridge.system import interrupt
@@ -113,6 +113,7 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
     config = load(arguments.config, Config)
     print(config.model_dump_json(indent=2, exclude={"health"}))
+    say_if_root("scan-bridge", "dolphin", arguments.config)
     return 0
 
 

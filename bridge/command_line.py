@@ -6,6 +6,7 @@ Everybody who asks for help imports this, so it must import nothing that takes t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,6 +57,13 @@ class CommandLine:
             words = "configuration file (%(default)s)"
             command.add_argument("--config", type=Path, default=config_path(), help=words)
         return command
+
+
+def say_if_root(command: str, user: str, config: Path) -> None:
+    """Root may read everything, so what root was told of a config is not yet true of the service: say so on stderr."""
+    if os.geteuid() == 0:
+        how = f"runuser -u {user} -- {command} check-config --config {config}"
+        print(f"{command}: checked as root; whether the service's user can read it too, says: {how}", file=sys.stderr)
 
 
 class _Version(argparse.Action):

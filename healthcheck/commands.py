@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bridge.command_line import say_if_root
 from bridge.config_file import ConfigError
 from bridge.system import journal
 from healthcheck.act import notify_test
@@ -105,6 +106,7 @@ def _alerts(arguments: argparse.Namespace) -> int:
 
 def _check_config(arguments: argparse.Namespace) -> int:
     print(load(arguments.config).health.model_dump_json(indent=2, by_alias=True))
+    say_if_root("scan-bridge-health", "dolphin-healthcheck", arguments.config)
     return 0
 
 

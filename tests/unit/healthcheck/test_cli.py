@@ -15,6 +15,7 @@ import pytest
 from support import process
 from support.health_cases import MB, NOW, config, earlier, evaluate, judged, snapshot, status
 
+from bridge import cli as bridge_cli
 from bridge.command_line import EX_USAGE
 from healthcheck import cli
 from healthcheck.duration import LONGEST, parse_duration
@@ -231,6 +232,18 @@ def test_alerts_lists_what_stands_and_what_was(capsys: pytest.CaptureFixture[str
     assert out.startswith("CRITICAL hazelcast (Hazelcast away): since ")
     assert "told: nobody; for: ops" in out
     assert json.loads(run(capsys, "alerts", "--json", "--config", config_file)[1])[0]["rule"] == "hazelcast"
+
+
+def test_check_config_as_root_says_how_to_ask_as_the_services_user(
+    capsys: pytest.CaptureFixture[str], config_file: Path
+) -> None:
+    for main, command, user in (
+        (cli.main, "scan-bridge-health", "dolphin-healthcheck"),
+        (bridge_cli.main, "scan-bridge", "dolphin"),
+    ):
+        assert main(["check-config", "--config", str(config_file)]) == 0
+        how = f"runuser -u {user} -- {command} check-config --config {config_file}"
+        assert (how in capsys.readouterr().err) == (os.geteuid() == 0)
 
 
 def test_check_config_shows_the_health_section(capsys: pytest.CaptureFixture[str], config_file: Path) -> None:
