@@ -22,7 +22,7 @@ from bridge.system import interrupt
 
 IN_PLACE_S = 0.2  # how long writing in place takes
 IN_PLACE_CHUNKS = 10
-FAREWELL_S = 0.5  # for what is being written, and the last line, if somebody reads it
+FAREWELL_S = 2.0  # for what is being written, and the last line, if somebody reads it
 BAD_KINDS = ("empty", "truncated", "garbage", "corrupt")
 
 
@@ -95,12 +95,12 @@ def run(args: argparse.Namespace) -> int:
     """Write scans until SIGINT, SIGTERM, `--count` or `--duration`. Exit status 0, or 1 with one line why."""
     stop = threading.Event()
 
-    def end(*_: object) -> None:
-        interrupt.exit_in(FAREWELL_S)
+    def end() -> None:
         stop.set()
+        time.sleep(FAREWELL_S)
+        os._exit(0)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    interrupt.on_signal((signal.SIGINT, signal.SIGTERM), end)
     try:
         _produce(args, stop)
     except OSError as error:

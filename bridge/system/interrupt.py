@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-from types import FrameType
+import threading
+from collections.abc import Callable
 
 LAST_WORDS_S = 0.2  # for a terminal to take them
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
@@ -23,18 +24,32 @@ def end_at_once() -> None:
 def exit_at_once(last_words: bytes = b"") -> None:
     """From now on SIGINT writes `last_words` to the terminal, if that takes them, and ends the process: status 0."""
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        exit_in(LAST_WORDS_S)
-        os.write(STANDARD_OUTPUT, last_words)
+    def end() -> None:
+        if select.select([], [STANDARD_OUTPUT], [], LAST_WORDS_S)[1]:
+            os.write(STANDARD_OUTPUT, last_words)
         os._exit(0)
 
-    signal.signal(signal.SIGINT, end)
+    on_signal((signal.SIGINT,), end)
 
 
-def exit_in(seconds: float) -> None:
-    """End the process with status 0 in so many seconds, if it has not ended by then: called by handlers of signals."""
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def on_signal(numbers: tuple[signal.Signals, ...], action: Callable[[], None]) -> None:
+    """From now on the first of these signals runs `action`, in a thread of its own.
+
+    Python runs its handlers in the main thread, between two steps of the program: one whose signal comes in the moment
+    in which the main thread begins a write that nobody reads would never run.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        while os.read(reader, 1)[0] not in numbers:
+            pass
+        action()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 def drop_unread_output() -> None:

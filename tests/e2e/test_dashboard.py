@@ -183,7 +183,7 @@ def test_stale_it_names_the_cause_and_what_to_do(new_world: NewWorld, page: Brow
     world.land("last.arrow")
     page.open(world.dashboard.url)
     page.wait_text("#verdict-word", "Critical")
-    assert "producer stopped" in page.text("#verdict-why")
+    page.wait_text("#verdict-why", "producer stopped")
     assert page.run("return document.getElementById('verdict-shape').getAttribute('href')") == "#shape-critical"
     row = page.text("#findings tr")
     assert "critical" in row

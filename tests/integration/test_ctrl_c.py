@@ -5,12 +5,15 @@ Each is started with SIGINT ignored, as a shell starts background jobs.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import pty
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +27,7 @@ BIN = Path(sys.executable).parent
 WRITES = ("wait_woken", "pipe_write", "anon_pipe_write")  # where the kernel lets a writer to a terminal or pipe wait
 START_S = 120.0  # for Python to import everything on a busy machine
 LIMIT_S = 20.0  # a connection attempt to the silent server would take minutes
+TERMINAL_BYTES = 4095  # that the kernel keeps for a reader; one less than N_TTY_BUF_SIZE
 INTERRUPTED = (0, -signal.SIGINT)
 
 Started = subprocess.Popen[Any]
@@ -95,19 +99,26 @@ def test_while_it_connects(start: Callable[..., Started], config: Path, silent: 
     interrupt(child)
 
 
-def full(output: int) -> None:
-    """Write until nothing more goes in."""
+def fill(output: int, reader: int) -> None:
+    """Write until nothing more goes in.
+
+    A terminal takes what is written into one buffer, and the kernel carries it into the one that is read from some
+    time later: only when that is full, what was written makes no room any more.
+    """
     os.set_blocking(output, False)
-    try:
-        while True:
-            os.write(output, b"x" * 512)
-    except BlockingIOError:
-        pass
-    try:
-        while True:
-            os.write(output, b"x")
-    except BlockingIOError:
-        os.set_blocking(output, True)
+    before = -1
+    while (waiting := readable(reader)) != before or (os.isatty(output) and waiting < TERMINAL_BYTES):
+        before = waiting
+        for size in (512, 1):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(output, b"x" * size)
+    os.set_blocking(output, True)
+
+
+def readable(reader: int) -> int:
+    """How many bytes wait to be read."""
+    return int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def waits_in_a_write(child: Started) -> bool:
@@ -142,7 +153,7 @@ def test_while_nobody_reads(
     arguments += [str(tmp_path / "out")] if "simulate" in arguments else ["--config", str(config)]
     ours, theirs = opened()
     try:
-        full(theirs)
+        fill(theirs, ours)
         child = start(BIN / name, *arguments, output=theirs)
         eventually(lambda: waits_in_a_write(child), "it waits for somebody to read", START_S)
         interrupt(child)

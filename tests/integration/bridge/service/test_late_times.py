@@ -27,7 +27,7 @@ def watching(request: pytest.FixtureRequest, new_bridge: NewBridge) -> BridgePro
 
 
 def set_time(bridge: BridgeProcess, path: str, ago_s: float) -> int:
-    """Set a file's time to so long ago; that time."""
+    """Set a file's time to so long ago; that time. Minutes, not seconds, lie between times that are compared."""
     at_ns = time.time_ns() - int(ago_s * S)
     os.utime(bridge.root / path, ns=(at_ns, at_ns))
     return at_ns
@@ -79,19 +79,19 @@ def test_the_producers_habit_is_named_once(watching: BridgeProcess, consumer: Co
 def test_what_the_wrong_time_hid_is_published(watching: BridgeProcess, consumer: Consumer) -> None:
     """Both the scan that was held before, and one that came meanwhile and counted as older."""
     now_ns = time.time_ns()
-    held = land(watching.root, f"{day()}/held_before.arrow", mtime_ns=now_ns - 100 * S)
+    held = land(watching.root, f"{day()}/held_before.arrow", mtime_ns=now_ns - 2000 * S)
     consumer.expect(held)
     backfilled = land(watching.root, f"{day()}/backfilled.arrow")
     consumer.expect(backfilled)
     backfilled_ns = set_time(watching, backfilled, 3600)
-    wait_for_date(consumer, held, now_ns - 100 * S)
+    wait_for_date(consumer, held, now_ns - 2000 * S)
     assert (backfilled_ns, backfilled) in [seen.key for seen in consumer.seen]
 
     late = land(watching.root, f"{day()}/late.arrow")
     consumer.expect(late)
-    meanwhile = land(watching.root, f"{day()}/meanwhile.arrow", mtime_ns=now_ns - 50 * S)
-    set_time(watching, late, 70)
-    wait_for_date(consumer, meanwhile, now_ns - 50 * S)
+    meanwhile = land(watching.root, f"{day()}/meanwhile.arrow", mtime_ns=now_ns - 500 * S)
+    set_time(watching, late, 1300)
+    wait_for_date(consumer, meanwhile, now_ns - 500 * S)
 
 
 def test_a_time_that_was_set_while_the_bridge_was_down_is_corrected_at_the_start(
@@ -175,4 +175,5 @@ def test_a_held_scan_that_is_only_touched_or_put_there_again_is_nothing_to_tell(
 
     assert consumer.sources == [path, f"{day()}/z_next.arrow"]
     assert watching.lines("WARNING") == []
-    assert watching.status(client)["counters"]["skipped"] == 0
+    status = watching.wait_status(client, lambda status: status["counters"]["published"] == 2, "the next one is told")
+    assert status["counters"]["skipped"] == 0
