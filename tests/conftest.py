@@ -6,6 +6,7 @@ that mark from running (scripts/debian.sh knows it); in CI that is a failure. No
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -39,6 +40,16 @@ def _started(member: Member) -> Member:
         problem = f"no Hazelcast member: {error}"
         member.close()
     pytest.fail(problem, pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What a command sets up in this process is gone afterwards, with the stream of the test that it writes to."""
+    root, client = logging.getLogger(), logging.getLogger("hazelcast")
+    before = root.handlers[:], root.level, client.handlers[:], client.propagate
+    yield
+    root.handlers[:], level, client.handlers[:], client.propagate = before
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

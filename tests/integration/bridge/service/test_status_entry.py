@@ -88,7 +88,9 @@ def test_the_heartbeat_goes_on_without_new_scans(new_bridge: NewBridge, client: 
     eventually(lambda: beats.add(bridge.status(client)["heartbeat_at"]) or len(beats) >= 5, "five heartbeats")
 
     moments = sorted(datetime.fromisoformat(beat) for beat in beats)
-    assert (moments[-1] - moments[0]).total_seconds() > 0.6, "four pauses of 0.3 s, of which late ones may shorten the next"
+    assert (moments[-1] - moments[0]).total_seconds() > 0.6, (
+        "four pauses of 0.3 s, of which late ones may shorten the next"
+    )
 
 
 def test_the_newest_scan_on_disk_is_told_even_if_it_is_not_published(

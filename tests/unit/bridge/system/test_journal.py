@@ -40,15 +40,6 @@ def decode(datagram: bytes) -> list[tuple[str, bytes]]:
 
 
 @pytest.fixture
-def restored_logging() -> Iterator[None]:
-    root, client = logging.getLogger(), logging.getLogger("hazelcast")
-    before = root.handlers[:], root.level, client.handlers[:], client.propagate
-    yield
-    root.handlers[:], level, client.handlers[:], client.propagate = before
-    root.setLevel(level)
-
-
-@pytest.fixture
 def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "socket"))
@@ -186,7 +177,7 @@ def test_the_real_deadline_of_a_send_is_short() -> None:
 
 
 def test_under_systemd_lines_go_to_the_journal(
-    tmp_path: Path, journald: socket.socket, restored_logging: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, journald: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "stderr").open("w") as stderr:
         info = os.fstat(stderr.fileno())
@@ -200,7 +191,7 @@ def test_under_systemd_lines_go_to_the_journal(
 
 @pytest.mark.parametrize("is_ours", [True, False])
 def test_started_by_systemd_without_a_journal_lines_go_to_the_journal_nevertheless(
-    journald: socket.socket, restored_logging: None, monkeypatch: pytest.MonkeyPatch, is_ours: bool
+    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, is_ours: bool
 ) -> None:
     """A child whose parent sends its stderr to /dev/null inherits the variable, but means what it says."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
@@ -215,9 +206,7 @@ def test_started_by_systemd_without_a_journal_lines_go_to_the_journal_neverthele
 
 
 @pytest.mark.parametrize("stream", [None, "1:2", ""])
-def test_otherwise_lines_go_to_stderr(
-    restored_logging: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stream: str | None
-) -> None:
+def test_otherwise_lines_go_to_stderr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stream: str | None) -> None:
     """Also where the variable was inherited, but stderr was redirected since."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     if stream is not None:
@@ -229,7 +218,7 @@ def test_otherwise_lines_go_to_stderr(
     assert (tmp_path / "stderr").read_text().endswith(" INFO     hello\n")
 
 
-def test_a_stderr_that_is_no_file_is_no_journal(restored_logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stderr_that_is_no_file_is_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
     monkeypatch.setenv("JOURNAL_STREAM", "1:2")
@@ -238,9 +227,7 @@ def test_a_stderr_that_is_no_file_is_no_journal(restored_logging: None, monkeypa
     assert stderr.getvalue().endswith("hello\n")
 
 
-def test_only_the_level_asked_for_and_above_is_written_and_each_line_once(
-    restored_logging: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_level_asked_for_and_above_is_written_and_each_line_once(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
     journal.set_up("debug")
@@ -250,9 +237,7 @@ def test_only_the_level_asked_for_and_above_is_written_and_each_line_once(
     assert re.findall(r"at (\d+)", stderr.getvalue()) == ["30", "40"]
 
 
-def test_what_the_hazelcast_client_logs_is_for_debugging_only(
-    restored_logging: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_hazelcast_client_logs_is_for_debugging_only(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
     journal.set_up("info")
