@@ -132,7 +132,7 @@ class Watch:
         self.machine.run("systemctl", "start", TIMER)
 
     def leave_to_prefect(self) -> None:
-        """Stop the timer. On a busy machine a run of Prefect takes longer than the timer, made quicker, waits for it."""
+        """Stop the timer: made quicker, it waits for less than a run of Prefect takes on a busy machine."""
         self.machine.run("systemctl", "stop", TIMER)
 
     def check(self) -> dict[str, Any]:
