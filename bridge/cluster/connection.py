@@ -17,8 +17,9 @@ from hazelcast.config import ReconnectMode
 from hazelcast.core import HazelcastJsonValue
 from hazelcast.lifecycle import LifecycleState
 
-from bridge.cluster.hazelcast_client import CannotConnect, Client, Foreign, MapValue
+from bridge.cluster.hazelcast_client import ByteArray, CannotConnect, Client, MapValue
 from bridge.cluster.hazelcast_errors import is_refusal, one_line
+from bridge.cluster.hazelcast_wire import Serializable, replace_if_same
 from bridge.config import Hazelcast
 
 T = TypeVar("T")
@@ -124,18 +125,18 @@ class Cluster:
         found: MapValue | None = await self._call(self._require_map().get(key), "get", key)
         return found
 
-    async def set(self, key: str, value: bytearray | HazelcastJsonValue) -> None:
+    async def set(self, key: str, value: ByteArray | HazelcastJsonValue) -> None:
         """Store `value`, whatever is there. Raises ClusterError."""
-        await self._call(self._require_map().set(key, value), "set", key)
+        await self._call(self._require_map().set(key, _serialized(value)), "set", key)
 
-    async def put_if_absent(self, key: str, value: bytearray | HazelcastJsonValue) -> bool:
+    async def put_if_absent(self, key: str, value: ByteArray | HazelcastJsonValue) -> bool:
         """Store `value` if there is none; whether it was stored. Raises ClusterError."""
-        return await self._call(self._require_map().put_if_absent(key, value), "put", key) is None
+        return await self._call(self._require_map().put_if_absent(key, _serialized(value)), "put", key) is None
 
-    async def replace_if_same(self, key: str, expected: MapValue, value: bytearray | HazelcastJsonValue) -> bool:
+    async def replace_if_same(self, key: str, expected: MapValue, value: ByteArray | HazelcastJsonValue) -> bool:
         """Store `value` if the present one equals `expected`; whether it was stored. Raises ClusterError."""
-        old = expected.data if isinstance(expected, Foreign) else expected
-        return bool(await self._call(self._require_map().replace_if_same(key, old, value), "replace", key))
+        call = replace_if_same(self._require_map(), key, _serialized(expected), _serialized(value))
+        return await self._call(call, "replace", key)
 
     async def reconfigure(self, config: Hazelcast, name: str) -> None:
         """Go on with another configuration; a connection made with the old one is closed."""
@@ -180,6 +181,11 @@ class Cluster:
         if state in (LifecycleState.DISCONNECTED, LifecycleState.SHUTTING_DOWN):
             self._away, self._refusals = "connection lost", {}
             self.lost.set()
+
+
+def _serialized(value: MapValue) -> Serializable:
+    """What the client sends as it is, where there is such a thing."""
+    return value if isinstance(value, HazelcastJsonValue) else value.data
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -6,7 +6,7 @@ from hazelcast.core import HazelcastJsonValue
 from pydantic import ValidationError
 
 from bridge.arrow import InvalidScan, read_metadata
-from bridge.cluster.hazelcast_client import Foreign, MapValue
+from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
 from bridge.model.provenance import Provenance
 from bridge.model.status import SCHEMA_VERSION, BridgeStatus
 
@@ -17,10 +17,10 @@ class UnreadableEntry(Exception):
 
 def provenance_of(value: MapValue) -> Provenance:
     """Where a scan came from. Raises UnreadableEntry."""
-    if not isinstance(value, bytearray):
+    if not isinstance(value, ByteArray):
         raise UnreadableEntry(f"the value is no scan but a {_type_name(value)}")
     try:
-        provenance = Provenance.from_metadata(read_metadata(value))
+        provenance = Provenance.from_metadata(read_metadata(value.content))
     except InvalidScan as error:
         raise UnreadableEntry(f"the value is no scan: {error}") from error
     if provenance is None:

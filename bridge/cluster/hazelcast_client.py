@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import CodeType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
-from hazelcast import __version__
 from hazelcast.asyncio import HazelcastClient, Map
 from hazelcast.config import Config
 from hazelcast.core import Address, HazelcastJsonValue
@@ -27,6 +26,8 @@ from hazelcast.serialization.data import DATA_OFFSET, Data
 
 from bridge.cluster import tcp
 from bridge.cluster.hazelcast_errors import is_refusal, one_line
+from bridge.cluster.hazelcast_wire import Buffer, Reactor
+from bridge.cluster.private_names import incompatible, require
 
 BYTE_ARRAY: int = serialization_const.CONSTANT_TYPE_BYTE_ARRAY
 JSON: int = serialization_const.JAVASCRIPT_JSON_SERIALIZATION_TYPE
@@ -37,7 +38,8 @@ TYPE_NAMES: dict[int, str] = {
     for name, number in vars(serialization_const).items()
     if "TYPE_" in name
 }
-CONTENT_OFFSET = DATA_OFFSET + 4  # behind the length
+HEADER = struct.Struct(">iii")  # partition hash (0: that of the value itself), type, length of what follows
+CONTENT_OFFSET = HEADER.size
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,44 @@ class Foreign:
         return TYPE_NAMES.get(number, f"type {number}")
 
 
-MapValue: TypeAlias = bytearray | HazelcastJsonValue | Foreign
+@dataclass(frozen=True)
+class ByteArray:
+    """A `byte[]`, kept serialized, as it is sent and compared: a scan may be large, and is not to be copied."""
+
+    data: Data
+
+    @classmethod
+    def of(cls, *pieces: Buffer) -> Self:
+        """One made of `pieces`, with a single copy. (The client would make three of a bytearray.)"""
+        header = HEADER.pack(0, BYTE_ARRAY, sum(map(len, pieces)))
+        return cls(Data(bytearray().join([header, *pieces])))  # type: ignore[no-untyped-call]
+
+    @property
+    def content(self) -> memoryview:
+        """Its bytes."""
+        return memoryview(self.data.buffer)[CONTENT_OFFSET:]
+
+    def consists_of(self, *pieces: Buffer) -> bool:
+        """Whether it is made of these pieces, which are not joined for it."""
+        at = CONTENT_OFFSET
+        for piece in pieces:
+            if not self.data.buffer.startswith(piece, at):
+                return False
+            at += len(piece)
+        return at == len(self.data.buffer)
+
+
+MapValue: TypeAlias = ByteArray | HazelcastJsonValue | Foreign
 
 
 def read_value(data: Data | None) -> MapValue | None:
-    """What a key of a map holds: `byte[]` as bytearray, JSON, or Foreign; None for nothing."""
+    """What a key of a map holds: a ByteArray, JSON, or Foreign; None for nothing."""
     if data is None or (kind := _type_of(data)) == NULL:
         return None
     length, content = data.buffer[DATA_OFFSET:CONTENT_OFFSET], memoryview(data.buffer)[CONTENT_OFFSET:]
     if length == len(content).to_bytes(4):
         if kind == BYTE_ARRAY:
-            return bytearray(content)
+            return ByteArray(data)
         if kind == JSON:
             with contextlib.suppress(UnicodeDecodeError):
                 return HazelcastJsonValue(str(content, "utf-8"))
@@ -189,6 +218,7 @@ class Client(HazelcastClient):
         super().__init__(config)
         self._connection_manager.__class__ = _Connections
         self._connection_manager.connect_timeout_s = connect_timeout_s  # type: ignore[attr-defined]
+        self._reactor.__class__ = Reactor
         self._opener = _Loop(self._reactor._loop, connect_timeout_s)
         self._reactor._loop = self._opener  # type: ignore[assignment]
         self._invocation_service._CLEAN_RESOURCES_PERIOD = cleaning_s
@@ -211,7 +241,7 @@ class Client(HazelcastClient):
         """The map, whose values are read by `read_value` alone."""
         opened: Map[str, Any] = await self.get_map(name)
         if opened._to_object is not read_value:
-            raise _incompatible("Map._to_object")
+            raise incompatible("Map._to_object")
         return opened
 
     @property
@@ -219,13 +249,6 @@ class Client(HazelcastClient):
         """Where the cluster says that its members are, `host:port`."""
         members = self.cluster_service.get_members()
         return tuple(_host_port(member.address) for member in members)
-
-
-def _incompatible(name: str) -> ImportError:
-    return ImportError(
-        f"hazelcast-python-client {__version__} does not use {name} as scan-bridge expects; "
-        "install the version that pyproject.toml asks for"
-    )
 
 
 # What is overridden or set above: whose it is, which function of theirs uses it, its name.
@@ -250,21 +273,6 @@ PRIVATE_NAMES: tuple[tuple[type, str, str], ...] = (
     (Proxy, "__init__", "_to_object"),
     (Map, "_get_internal", "_to_object"),
 )
-
-
-def require(names: tuple[tuple[type, str, str], ...]) -> None:
-    """Raises ImportError if one of these functions is not there or does not use the name that stands with it."""
-    for owner, function, name in names:
-        code = getattr(getattr(owner, function, None), "__code__", None)
-        if code is None or name not in _names_in(code):
-            raise _incompatible(f"{name} in {owner.__name__}.{function}")
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
 
 
 require(PRIVATE_NAMES)

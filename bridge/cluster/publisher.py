@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from bridge.arrow import Scan
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.entries import UnreadableEntry, provenance_of
-from bridge.cluster.hazelcast_client import MapValue
+from bridge.cluster.hazelcast_client import ByteArray, MapValue
 from bridge.model.order import Held, ScanFile, supersedes
 from bridge.model.provenance import Provenance
 
@@ -107,14 +107,9 @@ class Publisher:
 
     def holds(self, scan: Scan) -> bool:
         """Whether the map holds this very scan, whatever its date there, as far as known."""
-        if self._provenance is None or not isinstance(self._value, bytearray):
+        if self._provenance is None or not isinstance(self._value, ByteArray):
             return False
-        at = 0
-        for piece in scan.with_metadata(self._provenance.to_metadata()):
-            if not self._value.startswith(piece, at):
-                return False
-            at += len(piece)
-        return at == len(self._value)
+        return self._value.consists_of(*scan.with_metadata(self._provenance.to_metadata()))
 
     async def redate(self, file: ScanFile, scan: Scan) -> Published | None:
         """Give the held scan the earlier time that its file has by now; None if that is not ours to do.
@@ -135,9 +130,9 @@ class Publisher:
     async def _put(self, file: ScanFile, scan: Scan, redated_from_ns: int | None = None) -> Published | None:
         """Write the scan if the map still holds what it held when we last looked; None if not."""
         provenance = self._next_provenance(file)
-        value = bytearray().join(scan.with_metadata(provenance.to_metadata()))
+        value = ByteArray.of(*scan.with_metadata(provenance.to_metadata()))
         sent_ns = provenance.published_ns
-        published = Published(file, provenance, scan.rows, len(value), sent_ns, 0.0, redated_from_ns)
+        published = Published(file, provenance, scan.rows, len(value.content), sent_ns, 0.0, redated_from_ns)
         self._known, self._in_doubt = False, published
         stored = await self._write(value)
         self._in_doubt = None
@@ -157,10 +152,10 @@ class Publisher:
             bridge=self._instance,
         )
 
-    async def _write(self, data: bytearray) -> bool:
+    async def _write(self, value: ByteArray) -> bool:
         if self._value is None:
-            return await self._cluster.put_if_absent(self._key, data)
-        return await self._cluster.replace_if_same(self._key, self._value, data)
+            return await self._cluster.put_if_absent(self._key, value)
+        return await self._cluster.replace_if_same(self._key, self._value, value)
 
     async def _refresh_after_lost_race(self) -> None:
         expected = self._value

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from bridge.cluster.connection import Cluster, ClusterError, ClusterRefused
 from bridge.cluster.entries import UnreadableEntry, provenance_of, status_of
-from bridge.cluster.hazelcast_client import MapValue
+from bridge.cluster.hazelcast_client import ByteArray, MapValue
 from bridge.commands import render
 from bridge.config import Config
 from bridge.model.order import printable
@@ -66,11 +66,11 @@ def latest(config: Config, format: str, output: Path | None) -> int:
         provenance = provenance_of(value)
     except UnreadableEntry as error:
         return _fail(f"{where}: {error}")
-    assert isinstance(value, bytearray)  # else it had no provenance
+    assert isinstance(value, ByteArray)  # else it had no provenance
     if format == "arrow" and output is None and sys.stdout.isatty():
         return _fail("binary output to a terminal; use -o FILE or a pipe")
     try:
-        content = _render(format, value, provenance)
+        content = _render(format, value.content, provenance)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         return _fail(f"{where}: cannot be shown as {format}: {' '.join(str(error).split())}; try: --format arrow")
     try:
@@ -216,7 +216,7 @@ def _alive(status: BridgeStatus) -> bool:
     return silent_s <= status.heartbeat_s * HEARTBEATS_MISSED
 
 
-def _render(format: str, value: bytearray, provenance: Provenance) -> bytes:
+def _render(format: str, value: memoryview, provenance: Provenance) -> bytes:
     if format == "arrow":
         return bytes(value)
     scan = pa.ipc.open_stream(pa.py_buffer(value)).read_all()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import pyarrow as pa
 from hazelcast.core import HazelcastJsonValue
 
-from bridge.cluster.hazelcast_client import Foreign
+from bridge.cluster.hazelcast_client import ByteArray, Foreign
 from bridge.model.provenance import PREFIX, Provenance
 
 
@@ -31,15 +31,15 @@ def open_value(value: object) -> Opened:
     Raises:
         NotAScan: no bridge wrote it. `read` raises it as well.
     """
-    if isinstance(value, bytearray):
-        return _open_arrow(value)
+    if isinstance(value, ByteArray):
+        return _open_arrow(value.content)
     if isinstance(value, HazelcastJsonValue):
         return _open_json(value.to_string())
     kind = value.type_name if isinstance(value, Foreign) else type(value).__name__
     raise NotAScan(f"a value that no bridge wrote ({kind})")
 
 
-def _open_arrow(value: bytearray) -> Opened:
+def _open_arrow(value: memoryview) -> Opened:
     """`hazelcast.value = "arrow"`: an IPC stream, its provenance in the schema's metadata."""
     try:
         stream = pa.ipc.open_stream(pa.py_buffer(value))

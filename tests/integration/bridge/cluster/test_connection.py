@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -17,6 +18,8 @@ from support.hazelcast_member import Member, free_port
 from support.slow_link import SlowLink
 
 from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.hazelcast_client import ByteArray
+from bridge.cluster.hazelcast_wire import MOST_AT_ONCE
 from bridge.config import Hazelcast
 
 pytestmark = pytest.mark.hazelcast
@@ -74,10 +77,37 @@ def test_a_value_goes_in_and_comes_out_and_nothing_is_left_after_the_end(lent_me
             cluster = to(lent_member.address, lent_member.cluster_name)
             await cluster.connect()
             assert cluster.connected
-            await cluster.set("key", bytearray(b"value"))
-            assert await cluster.get("key") == bytearray(b"value")
+            await cluster.set("key", ByteArray.of(b"value"))
+            assert await cluster.get("key") == ByteArray.of(b"value")
             await cluster.close()
             assert not cluster.connected
+
+    run(test(), lent_member.address)
+
+
+def test_large_values_go_out_whole_and_in_order_with_small_ones_among_them(lent_member: Member) -> None:
+    """They are sent in pieces, as the socket takes them."""
+
+    async def test() -> None:
+        config = Hazelcast(
+            members=(lent_member.address,), cluster_name=lent_member.cluster_name, call_timeout_s=8, connect_timeout_s=8
+        )
+        cluster = Cluster(config, "test")
+        await cluster.connect()
+        held = ByteArray.of(b"first")
+        await cluster.set("key", held)
+        for size in (MOST_AT_ONCE - 1, MOST_AT_ONCE, 3 * MOST_AT_ONCE + 7, 20 * MOST_AT_ONCE, 5):
+            value = ByteArray.of(random.Random(size).randbytes(size))
+            small = [cluster.set(f"small {number}", ByteArray.of(b"%d" % number)) for number in range(20)]
+            replaced, *_ = await asyncio.gather(cluster.replace_if_same("key", held, value), *small)
+            assert replaced
+            assert await cluster.get("key") == value
+            assert not await cluster.replace_if_same("key", held, value)
+            held = value
+        assert [await cluster.get(f"small {number}") for number in range(20)] == [
+            ByteArray.of(b"%d" % number) for number in range(20)
+        ]
+        await cluster.close()
 
     run(test(), lent_member.address)
 
@@ -100,10 +130,10 @@ def test_whatever_the_map_holds_it_is_read_without_running_it_and_replaced_by_co
         await cluster.connect()
         held = await cluster.get("key")
         assert held is not None
-        assert not await cluster.replace_if_same("key", bytearray(b"something else"), bytearray(b"ours"))
-        assert await cluster.replace_if_same("key", held, bytearray(b"ours"))
-        assert not await cluster.replace_if_same("key", held, bytearray(b"late"))
-        assert await cluster.get("key") == bytearray(b"ours")
+        assert not await cluster.replace_if_same("key", ByteArray.of(b"something else"), ByteArray.of(b"ours"))
+        assert await cluster.replace_if_same("key", held, ByteArray.of(b"ours"))
+        assert not await cluster.replace_if_same("key", held, ByteArray.of(b"late"))
+        assert await cluster.get("key") == ByteArray.of(b"ours")
         await cluster.close()
 
     client = lent_member.client()

@@ -76,9 +76,9 @@ def test_what_split_brain_protection_refuses_is_said_in_one_line_by_bridge_comma
 def test_a_bridge_that_may_read_but_not_write_says_so(new_bridge: NewBridge, protected: NewProtected) -> None:
     bridge = new_bridge(target=protected("WRITE")).start()
 
+    bridge.wait_status_line(f": set bridge_status: {REFUSAL}")
     land(bridge.root, f"{day()}/a.arrow")
 
-    bridge.wait_status_line(f": set bridge_status: {REFUSAL}")
     bridge.wait_log(f"publishing: put latest_eigen_scan: refused: {REFUSAL}; trying again")
 
 

@@ -17,6 +17,7 @@ from support.hazelcast_member import Member
 from support.relay import Relay
 
 from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.hazelcast_client import ByteArray
 from bridge.config import Hazelcast, Tls
 
 pytestmark = [pytest.mark.hazelcast, pytest.mark.openssl]
@@ -75,8 +76,11 @@ def exchange(member: Member, terminator: Relay, **tls: Any) -> None:
         cluster = Cluster(config, "test")
         try:
             await cluster.connect()
-            await cluster.set("tls", bytearray(b"value" * 100_000))
-            assert await cluster.get("tls") == bytearray(b"value" * 100_000)
+            old, new = ByteArray.of(b"value" * 100_000), ByteArray.of(b"other" * 1_000_000)
+            await cluster.set("tls", old)
+            assert await cluster.get("tls") == old
+            assert await cluster.replace_if_same("tls", old, new)
+            assert await cluster.get("tls") == new
         finally:
             await cluster.close()
 

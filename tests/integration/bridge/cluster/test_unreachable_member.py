@@ -16,6 +16,7 @@ from support.slow_link import SlowLink
 from support.unreachable import unreachable
 
 from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.hazelcast_client import ByteArray
 from bridge.config import Hazelcast
 
 pytestmark = pytest.mark.hazelcast
@@ -74,8 +75,8 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 async def use(connection: Cluster) -> None:
     """Every call succeeds, wherever its partition is."""
     for key in KEYS:
-        await connection.set(key, bytearray(key.encode()))
-        assert await connection.get(key) == key.encode()
+        await connection.set(key, ByteArray.of(key.encode()))
+        assert await connection.get(key) == ByteArray.of(key.encode())
 
 
 async def knows(connection: Cluster, address: str) -> None:

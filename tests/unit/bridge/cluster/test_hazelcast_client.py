@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +10,18 @@ from typing import Any
 import pytest
 from hazelcast.config import Config
 from hazelcast.core import HazelcastJsonValue
+from hazelcast.internal.asyncio_proxy.base import task_id
+from hazelcast.protocol.codec import map_replace_if_same_codec
 from hazelcast.serialization import SerializationServiceV1
 from hazelcast.serialization.data import Data
 from hypothesis import given
 from hypothesis import strategies as st
 from support import process
 
-from bridge.cluster.hazelcast_client import PRIVATE_NAMES, Foreign, read_key, read_value, require
+from bridge.cluster import hazelcast_client, hazelcast_wire
+from bridge.cluster.hazelcast_client import ByteArray, Foreign, read_key, read_value
+from bridge.cluster.hazelcast_wire import replace_request
+from bridge.cluster.private_names import require
 
 SERIALIZATION = SerializationServiceV1(Config())  # type: ignore[no-untyped-call]
 
@@ -38,7 +44,9 @@ class Renamed:
         self.another_name()
 
 
-@pytest.mark.parametrize("name", [name for _, _, name in PRIVATE_NAMES])
+@pytest.mark.parametrize(
+    "name", [name for _, _, name in (*hazelcast_client.PRIVATE_NAMES, *hazelcast_wire.PRIVATE_NAMES)]
+)
 def test_a_client_that_no_longer_uses_a_private_name_is_refused(name: str) -> None:
     with pytest.raises(ImportError, match=f"does not use {name} in Renamed.function"):
         require(((Renamed, "function", name),))
@@ -50,6 +58,7 @@ def test_a_client_that_no_longer_uses_a_private_name_is_refused(name: str) -> No
         "asyncio_connection.ConnectionManager._trigger_cluster_reconnection",
         "asyncio_invocation.InvocationService._start_clean_resources_timer",
         "asyncio_proxy.map.Map._get_internal",
+        "asyncio_reactor.AsyncioConnection._write",
     ],
 )
 def test_a_client_that_renamed_a_method_cannot_be_imported(renamed: str) -> None:
@@ -66,9 +75,35 @@ def test_a_client_that_renamed_a_method_cannot_be_imported(renamed: str) -> None
     assert name in last_line
 
 
-@pytest.mark.parametrize("value", [bytearray(), bytearray(b"scan"), None])
-def test_bytes_and_nothing_come_out_as_they_went_in(value: bytearray | None) -> None:
-    assert read_value(data(value)) == value
+def test_nothing_comes_out_as_nothing() -> None:
+    assert read_value(data(None)) is None
+
+
+@pytest.mark.parametrize("pieces", [[], [b""], [b"scan"], [b"a", bytearray(b"b"), memoryview(b"cd")], [bytes(2**20)]])
+def test_bytes_are_written_and_read_as_the_client_does_it(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    assert ByteArray.of(*pieces).data == data(bytearray(whole))
+    found = read_value(data(bytearray(whole)))
+    assert found == ByteArray.of(*pieces)
+    assert isinstance(found, ByteArray)
+    assert found.content == whole
+    assert found.consists_of(*pieces)
+    assert not found.consists_of(*pieces, b"more")
+    assert not whole or not found.consists_of(whole[:-1])
+    assert SERIALIZATION.to_object(ByteArray.of(*pieces).data) == whole  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("old", ["text", bytearray(b"scan"), HazelcastJsonValue("{}"), bytearray(), {}])
+def test_a_compare_and_set_is_sent_as_the_client_would_send_it(old: object) -> None:
+    key, new = data("latest_eigen_scan"), data(bytearray(b"newer"))
+
+    async def both() -> tuple[bytes, bytes]:
+        theirs = map_replace_if_same_codec.encode_request("map", key, data(old), new, task_id())  # type: ignore[no-untyped-call]
+        ours = replace_request("map", key, data(old), new)
+        return bytes(theirs.buf), b"".join([ours.buf, *ours.rest])
+
+    theirs, ours = asyncio.run(both())
+    assert ours == theirs
 
 
 def test_json_comes_out_as_it_went_in() -> None:
@@ -114,8 +149,8 @@ def test_a_pickle_is_not_run() -> None:
 def test_whatever_bytes_the_map_holds_they_are_read_or_foreign(type_id: int, content: bytes) -> None:
     found = read_value(Data(bytes(4) + type_id.to_bytes(4, signed=True) + content))
 
-    if isinstance(found, bytearray):
-        assert content == len(found).to_bytes(4) + found
+    if isinstance(found, ByteArray):
+        assert content == len(found.content).to_bytes(4) + found.content
     elif isinstance(found, HazelcastJsonValue):
         assert content[4:] == found.to_string().encode()
     else:

@@ -11,7 +11,7 @@ from hazelcast.serialization.data import Data
 
 from bridge.arrow import Scan, parse
 from bridge.cluster.connection import Cluster, ClusterError
-from bridge.cluster.hazelcast_client import Foreign, MapValue
+from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
 from bridge.cluster.publisher import Publisher, _provenance
 from bridge.config import Hazelcast
 from bridge.model.order import ScanFile
@@ -63,8 +63,7 @@ def test_without_a_connection_nothing_is_encoded_and_nothing_becomes_known(
 
 
 def test_a_value_tells_where_it_came_from() -> None:
-    value = bytearray().join(parse(scan(), 1024**2).with_metadata(PROVENANCE.to_metadata()))
-    assert _provenance(value) == PROVENANCE
+    assert _provenance(ByteArray.of(*parse(scan(), 1024**2).with_metadata(PROVENANCE.to_metadata()))) == PROVENANCE
 
 
 @pytest.mark.parametrize(
@@ -74,10 +73,10 @@ def test_a_value_tells_where_it_came_from() -> None:
         pytest.param(Foreign(Data(bytes(8))), id="what cannot be read here"),
         pytest.param("text", id="a string"),
         pytest.param(scan(), id="bytes, which were a pickle"),
-        pytest.param(bytearray(), id="empty"),
-        pytest.param(bytearray(b"garbage"), id="garbage"),
-        pytest.param(bytearray(b"\xff" * 1000), id="hostile"),
-        pytest.param(bytearray(scan()), id="a scan that no bridge wrote"),
+        pytest.param(ByteArray.of(), id="empty"),
+        pytest.param(ByteArray.of(b"garbage"), id="garbage"),
+        pytest.param(ByteArray.of(b"\xff" * 1000), id="hostile"),
+        pytest.param(ByteArray.of(scan()), id="a scan that no bridge wrote"),
     ],
 )
 def test_what_no_bridge_wrote_has_no_place_in_the_order(value: MapValue | None) -> None:

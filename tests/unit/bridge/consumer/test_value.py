@@ -12,32 +12,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scan_values import arrow_value, provenance
 
-from bridge.consumer.value import NotAScan, open_value
+from bridge.cluster.hazelcast_client import ByteArray
+from bridge.consumer.value import NotAScan, Opened, open_value
 
 OF = provenance("2026-03-24/b\udcff.arrow", sequence=9)
 BODY = {"scan_bridge": vars(OF), "columns": {"asset": ["x", "y"], "eigenvalue": [1.5, None], "id": [2**62, 1]}}
 
 
 def test_a_value_in_arrow_form_is_read_without_a_copy() -> None:
-    value = arrow_value(OF, rows=1000)
+    value = ByteArray.of(arrow_value(OF, rows=1000))
 
     opened = open_value(value)
     table = opened.read()
 
     assert opened.provenance == OF
     assert table.num_rows == 1000
-    begin = pa.py_buffer(value).address
+    begin = pa.py_buffer(value.content).address
     (buffer,) = [buffer for buffer in table.column(0).chunk(0).buffers() if buffer]
-    assert begin <= buffer.address < begin + len(value)
+    assert begin <= buffer.address < begin + len(value.content)
 
 
 def test_a_value_in_json_form_is_read_exactly_and_carries_its_provenance() -> None:
-    opened = open_value(HazelcastJsonValue(json.dumps(BODY)))
+    opened = opened_value(HazelcastJsonValue(json.dumps(BODY)))
     table = opened.read()
 
     assert opened.provenance == OF
     assert table.to_pydict() == BODY["columns"]
     assert table.schema.metadata[b"scan_bridge.sequence"] == b"9"
+
+
+def opened_value(value: object) -> Opened:
+    return open_value(ByteArray.of(value) if isinstance(value, bytearray) else value)
 
 
 def without(key: str) -> str:
@@ -65,7 +70,7 @@ def without(key: str) -> str:
 )
 def test_what_no_bridge_wrote_is_called_that_in_one_line(value: object) -> None:
     with pytest.raises(NotAScan) as raised:
-        open_value(value).read()
+        opened_value(value).read()
 
     assert str(raised.value)
     assert str(raised.value).isprintable()
@@ -77,7 +82,7 @@ def test_an_arrow_stream_without_provenance_is_no_scan() -> None:
         pass
 
     with pytest.raises(NotAScan, match="no bridge wrote"):
-        open_value(bytearray(sink.getvalue()))
+        opened_value(bytearray(sink.getvalue()))
 
 
 @given(st.integers(0, len(arrow_value(OF)) - 1), st.integers(0, 7))
@@ -86,4 +91,4 @@ def test_a_damaged_value_is_refused_or_read_and_nothing_else(at: int, bit: int) 
     value[at] ^= 1 << bit
 
     with contextlib.suppress(NotAScan):
-        open_value(value).read()
+        opened_value(value).read()
