@@ -52,7 +52,8 @@ def _stderr_is_journal() -> bool:
 def _journal_was_away() -> bool:
     """Whether systemd started us while there was no journal: it then puts /dev/null in its place (systemd.exec)."""
     try:
-        is_null = os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(os.devnull))
+        # Of another /dev than ours, if the unit has PrivateDevices=: the same device, not the same file.
+        is_null = os.fstat(sys.stderr.fileno()).st_rdev == os.stat(os.devnull).st_rdev
     except (OSError, ValueError):
         return False
     return is_null and os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
