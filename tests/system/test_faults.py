@@ -5,18 +5,32 @@ Installed as a user would, on a real systemd, against a real Hazelcast; the chec
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from support.hazelcast_member import Member
-from support.service import DAY, SCANS, UNIT
-from support.watch import CHECK, STATE, Inbox, Watch
+from support.machine import until
+from support.service import CONFIG, DAY, SCANS, UNIT
+from support.watch import CHECK, PROGRAM, STATE, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
 # Where only ops is concerned: the data may be late for a moment, which is not what the test is about.
 PATIENT = {"health__rules__stale_data__critical_s": "600.0"}
+
+
+@contextlib.contextmanager
+def masked(watch: Watch) -> Iterator[None]:
+    """While inside, the unit is stopped and masked; afterwards it runs again."""
+    watch.machine.run("systemctl", "mask", "--runtime", "--now", UNIT)
+    try:
+        yield
+    finally:
+        watch.machine.run("systemctl", "unmask", "--runtime", UNIT)
+    watch.machine.run("systemctl", "start", UNIT)
 
 
 def test_a_healthy_bridge_alerts_nobody_and_is_left_alone(watch: Watch, inbox: Inbox) -> None:
@@ -51,6 +65,33 @@ def test_an_operator_stops_the_unit_and_nothing_starts_it_again(watch: Watch, in
         watch.machine.run("systemctl", "start", UNIT)
         watch.until_quiet()
     inbox.told_once("process_stopped (stopped, not failed)", "ops", "trading")
+
+
+def test_a_masked_unit_is_called_masked(watch: Watch, inbox: Inbox) -> None:
+    with watch.producer():
+        watch.healthy()
+        with masked(watch):
+            watch.until_alert("process_stopped (unit masked)", told="trading")
+            watch.check()
+            assert watch.bridge.show("ActiveState") == "inactive"
+        watch.until_quiet()
+    inbox.told_once("process_stopped (unit masked)", "ops", "trading")
+    assert "nothing can start it" in inbox.to("ops")[0].body
+
+
+def test_a_new_problem_before_the_old_one_is_called_over_has_its_own_title(watch: Watch, inbox: Inbox) -> None:
+    watch.configure(**PATIENT, health__alerts__resolve_after_s="600.0")
+    with watch.producer():
+        watch.healthy()
+        watch.bridge.kill("STOP")
+        watch.until_alert("hazelcast (bridge cut off from Hazelcast)")
+        until(lambda: watch.check()["hazelcast (bridge cut off from Hazelcast)"]["healthy_since"], 120, watch.log)
+        before = len(inbox.to("ops"))
+        with masked(watch):
+            watch.until_standing("hazelcast (bridge cut off from Hazelcast)", "process_stopped (unit masked)")
+    told = inbox.to("ops")[before:]
+    assert ["process_stopped (unit masked)" in message.subject for message in told] == [True], told
+    assert "bridge cut off" not in told[0].body
 
 
 def test_killed_again_and_again_it_is_one_crash_alert_and_systemd_brings_it_back(watch: Watch, inbox: Inbox) -> None:
@@ -137,6 +178,31 @@ def test_the_source_is_unmounted_so_a_restart_is_useless(watch: Watch, inbox: In
     watch.machine.run("umount", folder)
     assert watch.bridge.pid == pid
     inbox.told_once("stale_data (source unmounted or unreadable)", "ops", "trading")
+
+
+def test_a_day_folder_that_the_bridge_may_not_read_is_told_with_its_own_reason(watch: Watch, inbox: Inbox) -> None:
+    refused = f"{SCANS}/{watch.bridge.root.name}/{DAY}: Permission denied"
+
+    def root_says() -> str:  # who can read all of it, and so might call the bridge stuck
+        said = watch.machine.run(PROGRAM, "check", "--config", CONFIG, check=False).stdout
+        return said if "CRITICAL stale_data" in said else ""
+
+    with watch.producer():
+        watch.healthy()
+        pid = watch.bridge.pid
+        (watch.bridge.root / DAY).chmod(0o700)
+        said = until(root_says, 120, watch.log)
+        assert "stale_data (source unmounted or unreadable)" in said
+        assert f"the bridge says of its source: {refused}" in said
+        assert f"look further: namei -l {SCANS}" in said
+        watch.until_alert("stale_data (source unmounted or unreadable)", told="trading")
+        watch.check()
+        (watch.bridge.root / DAY).chmod(0o755)
+        watch.until_quiet()
+    assert watch.bridge.pid == pid
+    inbox.told_once("stale_data (source unmounted or unreadable)", "ops", "trading")
+    assert refused in inbox.to("ops")[0].body
+    assert "look further: namei -l" in inbox.to("ops")[0].body
 
 
 def test_files_arrive_but_all_are_bad_so_a_restart_is_useless(watch: Watch, inbox: Inbox) -> None:
