@@ -94,9 +94,13 @@ class Source(Section):
         description="A modification time more than this ahead of the clock (or before 1970) is reported and cannot "
         "block.",
     )
-    max_scan_bytes: Bytes = Field(64 * 1024**2, description="A larger file is bad.")
+    max_scan_bytes: Bytes = Field(
+        16 * 1024**2,
+        description="A larger file is bad. The bridge may take six times as much memory: raise the unit's MemoryMax= "
+        "with it.",
+    )
     max_decoded_bytes: Bytes = Field(
-        256 * 1024**2, description="A compressed scan whose buffers expand to more bytes than this is bad."
+        128 * 1024**2, description="A compressed scan whose buffers expand to more bytes than this is bad."
     )
 
 
@@ -138,7 +142,9 @@ class Hazelcast(Section):
         description="File with the password; not world-readable. A relative path is looked up in "
         "$CREDENTIALS_DIRECTORY (systemd's LoadCredential=).",
     )
-    call_timeout_s: Seconds = Field(2.0, description="Deadline of each call to the cluster.")
+    call_timeout_s: Seconds = Field(
+        2.0, description="Deadline of each call to the cluster; a second more for each 10 MB that it carries."
+    )
     connect_timeout_s: Seconds = Field(5.0, description="Deadline for a member to answer; all are asked at once.")
     heartbeat_timeout_s: Seconds = Field(5.0, description="A member silent for so long counts as gone.")
     tls: Tls = Field(default_factory=Tls, description="TLS to the members.")

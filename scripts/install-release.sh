@@ -44,6 +44,8 @@ build_release() {
         # The scripts name the Python they were made with: it will be elsewhere.
         grep -rlI --null -F "$DESTDIR" "$release/bin" "$release/pyvenv.cfg" | xargs -0 -r sed -i "s|$DESTDIR||g"
     fi
+    # It names the copy of the sources, which is gone.
+    rm -f "$release"/lib/python3.*/site-packages/scan_bridge-*.dist-info/direct_url.json
     compile_all "$release"
     rm -rf "$TMPDIR"
     trap - EXIT

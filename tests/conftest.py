@@ -21,7 +21,7 @@ from support.leftovers import Watchman, keep_mounts_private
 pytest_plugins = ["support.prefect_server"]
 TESTS = Path(__file__).parent
 UNMET = (TESTS.parent / "scripts" / "debian.sh", "unmet")
-LONGEST_FIRST = {"system": 0, "e2e": 1, "integration": 2}  # the rest after them
+LONGEST_FIRST = {"system": 1, "e2e": 2, "integration": 3}  # the rest after them, before them what one worker must do
 MADE_ONCE = {"prefect_server", "chromium", "site"}
 WATCHMAN = pytest.StashKey[Watchman]()
 
@@ -88,10 +88,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     What this machine has not the means for is skipped, by its mark.
     """
-    items.sort(key=lambda item: LONGEST_FIRST.get(item.path.relative_to(TESTS).parts[0], 3))
     for item in items:
         for fixture in MADE_ONCE & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group(fixture))
+
+    def rank(item: pytest.Item) -> int:
+        by_folder = LONGEST_FIRST.get(item.path.relative_to(TESTS).parts[0], 4)
+        return 0 if item.get_closest_marker("xdist_group") else by_folder
+
+    items.sort(key=rank)
     for line in subprocess.run(UNMET, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
         mark, _, reason = line.partition(" ")
         for item in items:

@@ -24,6 +24,9 @@ from bridge.config import Hazelcast
 
 T = TypeVar("T")
 
+# A call that carries a large scan may take longer: a second for each 10 MB, as on a line of 100 Mbit/s.
+LARGE_BYTES = 1_000_000
+SLOWEST_BYTES_PER_S = 10_000_000
 # How early before its deadline a call whose connection is gone is found.
 CLEANING_SHARE = 0.25
 
@@ -127,16 +130,19 @@ class Cluster:
 
     async def set(self, key: str, value: ByteArray | HazelcastJsonValue) -> None:
         """Store `value`, whatever is there. Raises ClusterError."""
-        await self._call(self._require_map().set(key, _serialized(value)), "set", key)
+        sent = _serialized(value)
+        await self._call(self._require_map().set(key, sent), "set", key, _size(sent))
 
     async def put_if_absent(self, key: str, value: ByteArray | HazelcastJsonValue) -> bool:
         """Store `value` if there is none; whether it was stored. Raises ClusterError."""
-        return await self._call(self._require_map().put_if_absent(key, _serialized(value)), "put", key) is None
+        sent = _serialized(value)
+        return await self._call(self._require_map().put_if_absent(key, sent), "put", key, _size(sent)) is None
 
     async def replace_if_same(self, key: str, expected: MapValue, value: ByteArray | HazelcastJsonValue) -> bool:
         """Store `value` if the present one equals `expected`; whether it was stored. Raises ClusterError."""
-        call = replace_if_same(self._require_map(), key, _serialized(expected), _serialized(value))
-        return await self._call(call, "replace", key)
+        old, new = _serialized(expected), _serialized(value)
+        call = replace_if_same(self._require_map(), key, old, new)
+        return await self._call(call, "replace", key, _size(old) + _size(new))
 
     async def reconfigure(self, config: Hazelcast, name: str) -> None:
         """Go on with another configuration; a connection made with the old one is closed."""
@@ -158,13 +164,14 @@ class Cluster:
             raise ClusterError("not connected")
         return self._map
 
-    async def _call(self, call: Coroutine[Any, Any, T], verb: str, key: str) -> T:
+    async def _call(self, call: Coroutine[Any, Any, T], verb: str, key: str, size: int = 0) -> T:
         # The call is abandoned, not cancelled: a response to a cancelled call would break the client's connection.
         task = asyncio.create_task(call)
-        await asyncio.wait({task}, timeout=self._config.call_timeout_s)
+        deadline_s = call_deadline_s(self._config.call_timeout_s, size)
+        await asyncio.wait({task}, timeout=deadline_s)
         if not task.done():
             _forget(task)
-            raise ClusterError(f"{verb} {key}: no answer within {self._config.call_timeout_s:g} s")
+            raise ClusterError(f"{verb} {key}: no answer within {deadline_s:g} s")
         kind = "read" if verb == "get" else "write"
         try:
             answer = task.result()
@@ -181,6 +188,15 @@ class Cluster:
         if state in (LifecycleState.DISCONNECTED, LifecycleState.SHUTTING_DOWN):
             self._away, self._refusals = "connection lost", {}
             self.lost.set()
+
+
+def call_deadline_s(call_timeout_s: float, size: int) -> float:
+    """The deadline of a call that carries `size` bytes; for a usual scan `call_timeout_s` as it is."""
+    return call_timeout_s + size // LARGE_BYTES * LARGE_BYTES / SLOWEST_BYTES_PER_S
+
+
+def _size(value: Serializable) -> int:
+    return 0 if isinstance(value, HazelcastJsonValue) else len(value.buffer)
 
 
 def _serialized(value: MapValue) -> Serializable:

@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bridge import __version__
-from bridge.cluster.connection import Cluster
+from bridge.cluster.connection import Cluster, call_deadline_s
 from bridge.cluster.publisher import Publisher
 from bridge.config import Config, ConfigError
+from bridge.service import memory_need
 from bridge.service.connector import Connector
 from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
@@ -25,6 +26,7 @@ from bridge.service.pipeline import Pipeline
 from bridge.service.progress import Progress
 from bridge.service.quarantine import Quarantine
 from bridge.service.status_reporter import Stages, StatusReporter
+from bridge.system import cgroup
 from bridge.system.malloc import keep_freed_memory
 from bridge.system.sd_notify import Notify
 
@@ -64,6 +66,7 @@ class Bridge:
         if exporter is not None:
             exporter.observe(self._read)
         self._connector = Connector(self._cluster, self._pipeline, self._discovery, metrics)
+        self._warn_of_memory()
         self._watchdog_s = notify.watchdog_s or DEFAULT_WATCHDOG_S
         self._step_s = self._watchdog_s * LONGEST_STEP_SHARE
 
@@ -97,6 +100,8 @@ class Bridge:
         old, self._config = self._config, config
         if (old.metrics, old.state_dir) != (config.metrics, config.state_dir):
             log.warning("metrics.listen and state_dir are read at the start only: restart the bridge to apply them")
+        if old.source != config.source:
+            self._warn_of_memory()
         self._pipeline.reconfigure(config.source)
         self._discovery.reconfigure(config.source)
         self._reporter.reconfigure(config)
@@ -106,6 +111,10 @@ class Bridge:
             self._publisher.reconfigure(config.hazelcast.scan_key, config.status.instance, config.source.max_future_s)
             await self._cluster.reconfigure(config.hazelcast, f"scan-bridge {config.status.instance}")
             self._connector.begin_anew()
+
+    def _warn_of_memory(self) -> None:
+        if warning := memory_need.shortage(self._config.source, cgroup.memory_limit_bytes()):
+            log.warning("%s", warning)
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -154,9 +163,10 @@ class Bridge:
     def _patience_s(self, stage: str) -> float:
         """How long a step of this stage may take when all is well or Hazelcast does not answer."""
         hazelcast = self._config.hazelcast
+        largest_s = call_deadline_s(hazelcast.call_timeout_s, 2 * self._config.source.max_scan_bytes)
         longest_step_s = {
             "connector": hazelcast.connect_timeout_s * 2 + hazelcast.call_timeout_s * 2 + 4,
-            "publisher": hazelcast.call_timeout_s * 4 + BACKOFF_S,
+            "publisher": largest_s * 4 + BACKOFF_S,
             "reporter": hazelcast.call_timeout_s * 2 + BACKOFF_S,
         }
         return max(self._watchdog_s * SILENCE_SHARE, longest_step_s.get(stage, 0))

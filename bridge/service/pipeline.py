@@ -56,7 +56,7 @@ class Pipeline:
         for file in quarantine.set_aside:
             self._backlog.settle(file)
         if quarantine.killer is not None:
-            self._bad(quarantine.killer, "the bridge died while decoding it")
+            self._bad(quarantine.killer, "the bridge died twice in a row with it in hand")
 
     def reconfigure(self, config: SourceConfig) -> None:
         """Go on with another configuration; what is known of an unchanged ROOT stays known."""
@@ -200,10 +200,11 @@ class Pipeline:
             self._overtaken(file)
             return
         try:
-            scan = self._parse(file, await self._read(file))
-            published = await self._publisher.publish(file, scan)
-            if published is None and self._held_file.changed(file, self._publisher.provenance):
-                published = await self._compare(file, scan)
+            with self._quarantine.in_hand(file):
+                scan = parse(await self._read(file), self._config.max_decoded_bytes)
+                published = await self._publisher.publish(file, scan)
+                if published is None and self._held_file.changed(file, self._publisher.provenance):
+                    published = await self._compare(file, scan)
         except reader.Changed as change:
             self._metrics.retries += 1
             self._changed(waiting, change.file)
@@ -234,10 +235,6 @@ class Pipeline:
         if self.read_in_thread:
             return await asyncio.to_thread(reader.read, self._config.root, file, self._config.max_scan_bytes)
         return reader.read(self._config.root, file, self._config.max_scan_bytes)
-
-    def _parse(self, file: ScanFile, content: bytes) -> Scan:
-        with self._quarantine.in_hand(file):
-            return parse(content, self._config.max_decoded_bytes)
 
     async def _compare(self, file: ScanFile, scan: Scan) -> Published | None:
         """Correct the date of the held scan, or say why a changed file is not published."""

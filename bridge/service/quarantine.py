@@ -1,8 +1,9 @@
 """Memory across crashes: which file was in hand when the process died, and which files are set aside for that.
 
-A file that kills the process would kill it again at each start. So its name is written down before it is decoded
-and wiped after; what is found written down at the start did the killing: it is named, and not read
-again until it changes.
+A file that kills the process, by a fault of the decoder or by the memory that it takes, would kill it at each start. So
+its name is written down before it is read and wiped once it is published. What was in hand at one death is suspected:
+the power may have failed, or somebody killed the process. What was in hand at two deaths in a row did the killing: it
+is named, and not read again until it changes.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bridge.model.order import ScanFile, printable
+from bridge.system.files import replace_file
 
 log = logging.getLogger(__name__)
 
 # One block, overwritten in place: cheap, and needs no space on a full disk.
 RECORD_BYTES = 4096
 MOST_SET_ASIDE = 100
+DEATHS_OF_A_KILLER = 2
 
 
 class Quarantine:
@@ -31,13 +35,15 @@ class Quarantine:
         self._list_path = state_dir / "set-aside.json"
         in_hand_path = state_dir / "in-hand"
         self._descriptor: int | None = None
+        self._suspect: ScanFile | None = None
+        self._deaths = 0  # in a row, with the suspect in hand
         self.killer: ScanFile | None = None
         self.set_aside: list[ScanFile] = []
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(in_hand_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             record = os.pread(self._descriptor, RECORD_BYTES, 0).rstrip(b"\0")
-            self.killer = next(iter(_decode(b"[%s]" % record, in_hand_path)), None)
+            self._learn(record, in_hand_path)
             if self._list_path.exists():
                 self.set_aside = _decode(self._list_path.read_bytes(), self._list_path)
             if self.killer is not None:
@@ -54,11 +60,14 @@ class Quarantine:
     @contextlib.contextmanager
     def in_hand(self, file: ScanFile) -> Iterator[None]:
         """While inside, `file` is to blame if the process dies."""
-        self._write(json.dumps(file).encode())
+        deaths = self._deaths if file == self._suspect else 0
+        self._write(json.dumps({"file": file, "deaths": deaths}).encode())
         try:
             yield
         finally:
             self._write(b"")
+            if file == self._suspect:
+                self._suspect = None
 
     def close(self) -> None:
         """Give the file descriptor back."""
@@ -66,15 +75,31 @@ class Quarantine:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def _learn(self, record: bytes, path: Path) -> None:
+        """Who was in hand when the last run died, and how often in a row."""
+        if not record:
+            return
+        try:
+            known: Any = json.loads(record)
+            if isinstance(known, list):  # as version 1.0 wrote it
+                known = {"file": known, "deaths": 0}
+            file, self._deaths = ScanFile(*known["file"]), int(known["deaths"]) + 1
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning("%s is damaged and starts anew: %s", path, error)
+            return
+        if self._deaths >= DEATHS_OF_A_KILLER:
+            self.killer = file
+            return
+        self._suspect = file
+        log.warning("the bridge died with %s in hand; it is tried once more", printable(file.path))
+
     def _write(self, record: bytes) -> None:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):  # a full disk must not stop the scans
                 os.pwrite(self._descriptor, record.ljust(RECORD_BYTES, b"\0"), 0)
 
     def _save(self) -> None:
-        temporary = self._list_path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.set_aside))
-        temporary.replace(self._list_path)
+        replace_file(self._list_path, json.dumps(self.set_aside).encode())
         log.debug("set aside: %s", [printable(file.path) for file in self.set_aside])
 
 

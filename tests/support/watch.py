@@ -27,7 +27,7 @@ MOST_CHECKS = 40
 # The shipped rules with times short enough for a test.
 SHORT = {
     "health__grace_s": "3.0",
-    "health__probe_timeout_s": "3.0",
+    "health__probe_timeout_s": "8.0",
     "health__spare_urls_file": f'"{URLS}"',
     "health__groups__ops__blocks": '["custom-webhook/ops"]',
     "health__groups__trading__blocks": '["custom-webhook/trading"]',

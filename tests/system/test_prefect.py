@@ -19,7 +19,12 @@ from support.machine import Machine, until
 from support.prefect_server import answers
 from support.watch import CHECK, STATE, Inbox, Watch
 
-pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast, pytest.mark.prefect]
+pytestmark = [
+    pytest.mark.systemd,
+    pytest.mark.hazelcast,
+    pytest.mark.prefect,
+    pytest.mark.xdist_group("prefect_units"),  # a server takes a core for a minute until it is up: one at a time
+]
 
 SERVER = "dolphin-scan-bridge-prefect.service"
 SERVE = "dolphin-scan-bridge-healthcheck.service"
@@ -30,6 +35,8 @@ START_S = 180
 RUN_S = 120
 MOST_RUNS = 5
 UNWATCHED_S = 10  # instead of 3 min
+# Beside a Prefect server that starts, a probe takes long.
+SETTINGS = {"health__rules__cpu__enabled": "false", "health__probe_timeout_s": "20.0"}
 
 
 class Prefect:
@@ -97,7 +104,7 @@ def small_disk(machine: Machine) -> Iterator[Machine]:
 def prefect(machine: Machine, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
     """Prefect up, serving the check of `watch`, with a notification block for each group."""
     # A young process has no CPU figures yet, and is not called healthy for half a minute.
-    watch.configure(health__rules__cpu__enabled="false")
+    watch.configure(**SETTINGS)
     prefect = Prefect(machine)
     try:
         prefect.start()
@@ -268,7 +275,7 @@ MOST_LINES = 6000  # of the server, in the two minutes of the trouble at the mos
 
 def begin_watching(watch: Watch) -> None:
     """The timer steps in soon, and soon says that Prefect does nothing."""
-    watch.configure(health__rules__cpu__enabled="false", health__rules__prefect__after_s="20.0")
+    watch.configure(**SETTINGS, health__rules__prefect__after_s="20.0")
     watch.run_while_unwatched(UNWATCHED_S)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import hazelcast
 import pyarrow as pa
 import pytest
-from support.bridge_process import BridgeProcess, Consumer, NewBridge, Target, day, land, scan
+from support.bridge_process import BridgeProcess, Consumer, NewBridge, Target, day, decode, eventually, land, scan
 from support.hazelcast_member import Member
 
 pytestmark = pytest.mark.hazelcast
@@ -239,31 +239,48 @@ def test_a_file_that_vanishes_before_it_is_decided_on_is_said_to_have(
     consumer.expect(land(bridge.root, f"{day()}/next.arrow"))
 
 
-# The real bridge, but decoding a certain content ends the process as a crash in native code would.
+# The real bridge, but what it does with a certain content ends the process: as a crash in native code would while it
+# is decoded, as the kernel would for want of memory while it is read or published.
 FRAGILE = """
 import os, signal, sys
+from bridge.cluster import publisher
+from bridge.folder import reader
 from bridge.service import pipeline
-decode = pipeline.parse
-def parse(content, *arguments):
-    if b"deadly" in content:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return decode(content, *arguments)
-pipeline.parse = parse
+def deadly(function, inspect):
+    def dies(*arguments):
+        result = function(*arguments)
+        if b"deadly" in inspect(arguments, result):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return dies
+def of_value(arguments, value):
+    return bytes(value.content)
+match sys.argv.pop(1):
+    case "read":
+        reader.read = deadly(reader.read, lambda arguments, content: content)
+    case "parse":
+        pipeline.parse = deadly(pipeline.parse, lambda arguments, scan: arguments[0])
+    case "publish":
+        publisher.ByteArray.of = deadly(publisher.ByteArray.of, of_value)
 from bridge.cli import main
 sys.exit(main())
 """
 
 
-def test_a_file_that_kills_the_process_is_named_and_set_aside_on_the_next_start(
-    new_bridge: NewBridge, client: hazelcast.HazelcastClient, consumer: Consumer
+@pytest.mark.parametrize("where", ["read", "parse", "publish"])
+def test_a_file_that_kills_the_process_twice_in_a_row_is_named_and_set_aside(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient, consumer: Consumer, where: str
 ) -> None:
-    bridge = new_bridge(command=[sys.executable, "-c", FRAGILE]).start()
+    bridge = new_bridge(command=[sys.executable, "-c", FRAGILE, where]).start()
     consumer.expect(land(bridge.root, f"{day()}/a.arrow"))
     killer = land(bridge.root, f"{day()}/killer.arrow", scan("deadly"))
     assert bridge.wait_exit() == -signal.SIGKILL
+    bridge.start(wait=False)
+    bridge.wait_log(f"the bridge died with {killer} in hand; it is tried once more")
+    assert bridge.wait_exit() == -signal.SIGKILL
 
     bridge.start()
-    bridge.wait_log(f"bad scan {killer}: the bridge died while decoding it")
+    bridge.wait_log(f"bad scan {killer}: the bridge died twice in a row with it in hand")
     bridge.wait_status(client, lambda status: status["counters"]["bad"] == 1, "it is counted")
     consumer.expect(land(bridge.root, f"{day()}/b.arrow"))
     assert bridge.terminate() == 0
@@ -279,13 +296,35 @@ def test_a_file_that_kills_the_process_is_named_and_set_aside_on_the_next_start(
     assert consumer.expect(killer).metadata["tag"] == "repaired"
 
 
-def test_each_of_several_files_that_kill_the_process_costs_one_start(new_bridge: NewBridge, consumer: Consumer) -> None:
-    bridge = new_bridge(command=[sys.executable, "-c", FRAGILE])
+def test_a_scan_in_hand_when_the_power_fails_is_published_afterwards(new_bridge: NewBridge, own_member: Member) -> None:
+    bridge = new_bridge(target=Target(own_member.address, own_member.cluster_name, "scans")).start()
+    client = own_member.client()
+    land(bridge.root, f"{day()}/a.arrow")
+    bridge.wait_status(client, lambda status: status["published"], "it publishes")
+    own_member.pause()
+    in_hand = bridge.folder / "state" / "in-hand"
+    path = land(bridge.root, f"{day()}/b.arrow")
+    eventually(lambda: path.encode() in in_hand.read_bytes(), "the next scan is in hand")
+    bridge.send(signal.SIGKILL)
+    assert bridge.wait_exit() == -signal.SIGKILL
+
+    own_member.resume()
+    bridge.start()
+
+    held = client.get_map("scans").blocking()
+    eventually(lambda: decode(held.get("latest_eigen_scan")).source == path, bridge.log)
+    assert bridge.lines("bad scan") == []
+
+
+def test_each_of_several_files_that_kill_the_process_costs_two_starts(
+    new_bridge: NewBridge, consumer: Consumer
+) -> None:
+    bridge = new_bridge(command=[sys.executable, "-c", FRAGILE, "parse"])
     good = land(bridge.root, f"{day()}/a.arrow")
     for number in range(3):
         land(bridge.root, f"{day()}/killer_{number}.arrow", scan("deadly"))
 
-    for _ in range(3):
+    for _ in range(2 * 3):
         bridge.start(wait=False)
         assert bridge.wait_exit() == -signal.SIGKILL
 

@@ -10,7 +10,7 @@ import pytest
 from hazelcast.serialization.data import Data
 
 from bridge.arrow import Scan, parse
-from bridge.cluster.connection import Cluster, ClusterError
+from bridge.cluster.connection import Cluster, ClusterError, call_deadline_s
 from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
 from bridge.cluster.publisher import Publisher, _provenance
 from bridge.config import Hazelcast
@@ -81,3 +81,8 @@ def test_a_value_tells_where_it_came_from() -> None:
 )
 def test_what_no_bridge_wrote_has_no_place_in_the_order(value: MapValue | None) -> None:
     assert _provenance(value) is None
+
+
+@pytest.mark.parametrize(("size", "deadline_s"), [(0, 2.0), (100_000, 2.0), (10_000_000, 3.0), (33_554_432, 5.3)])
+def test_a_call_that_carries_a_large_scan_may_take_longer(size: int, deadline_s: float) -> None:
+    assert call_deadline_s(2.0, size) == pytest.approx(deadline_s)

@@ -14,7 +14,7 @@ import pytest
 from support import process
 
 from bridge.model.order import ScanFile
-from bridge.service.quarantine import MOST_SET_ASIDE, RECORD_BYTES, Quarantine
+from bridge.service.quarantine import DEATHS_OF_A_KILLER, MOST_SET_ASIDE, RECORD_BYTES, Quarantine
 
 WithoutRoot = Callable[[], AbstractContextManager[None]]
 
@@ -40,12 +40,13 @@ def die(state: Path, file: ScanFile) -> None:
     assert process.run([sys.executable, "-c", DIE, state, json.dumps(file)]).returncode == -signal.SIGKILL
 
 
-def leave_in_hand(state: Path, file: ScanFile) -> None:
-    """As if the process had died with this file in hand."""
-    quarantine = Quarantine(state)
-    in_hand = quarantine.in_hand(file)
-    in_hand.__enter__()
-    quarantine.close()
+def leave_in_hand(state: Path, file: ScanFile, deaths: int = DEATHS_OF_A_KILLER) -> None:
+    """As if the process had died so often with this file in hand."""
+    for _ in range(deaths):
+        quarantine = Quarantine(state)
+        in_hand = quarantine.in_hand(file)
+        in_hand.__enter__()
+        quarantine.close()
 
 
 def test_a_fresh_state_knows_of_no_killer(state: Path) -> None:
@@ -53,11 +54,55 @@ def test_a_fresh_state_knows_of_no_killer(state: Path) -> None:
     assert (quarantine.killer, quarantine.set_aside) == (None, [])
 
 
-def test_the_file_in_hand_when_the_process_was_killed_is_the_killer(state: Path) -> None:
+def test_the_file_in_hand_at_two_deaths_in_a_row_is_the_killer(state: Path) -> None:
+    die(state, FILE)
     die(state, FILE)
     quarantine = Quarantine(state)
     assert quarantine.killer == FILE
     assert quarantine.set_aside == [FILE]
+
+
+def test_the_file_in_hand_at_one_death_is_tried_once_more_and_that_is_said(
+    state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    die(state, FILE)
+    quarantine = Quarantine(state)
+    assert (quarantine.killer, quarantine.set_aside) == (None, [])
+    assert caplog.messages == [f"the bridge died with {FILE.path} in hand; it is tried once more"]
+
+
+OTHER = FILE._replace(path="2026-03-24/other.arrow")
+
+
+def survives(state: Path, file: ScanFile | None = None) -> None:
+    """A run that ends well, having handled this file."""
+    quarantine = Quarantine(state)
+    if file is not None:
+        with quarantine.in_hand(file):
+            pass
+    quarantine.close()
+
+
+@pytest.mark.parametrize("between", [lambda state: survives(state, FILE), survives, lambda state: die(state, OTHER)])
+def test_two_deaths_that_are_not_in_a_row_set_nothing_aside(state: Path, between: Callable[[Path], None]) -> None:
+    die(state, FILE)
+    between(state)
+    die(state, FILE)
+    quarantine = Quarantine(state)
+    assert (quarantine.killer, quarantine.set_aside) == (None, [])
+
+
+def test_a_file_that_is_changed_after_a_death_begins_anew(state: Path) -> None:
+    die(state, FILE)
+    die(state, FILE._replace(mtime_ns=FILE.mtime_ns + 1))
+    assert Quarantine(state).killer is None
+
+
+def test_a_record_of_version_1_0_counts_as_one_death(state: Path) -> None:
+    state.mkdir()
+    (state / "in-hand").write_bytes(json.dumps(FILE).encode().ljust(RECORD_BYTES, b"\0"))
+    die(state, FILE)
+    assert Quarantine(state).killer == FILE
 
 
 def test_a_killer_is_named_once_and_stays_set_aside(state: Path) -> None:
@@ -136,6 +181,7 @@ def test_a_damaged_list_is_reported_and_the_killer_remembered_all_the_same(
     state: Path, damage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave_in_hand(state, FILE)
+    caplog.clear()
     (state / "set-aside.json").write_bytes(damage)
     quarantine = Quarantine(state)
     assert (quarantine.killer, quarantine.set_aside) == (FILE, [FILE])
@@ -146,12 +192,13 @@ def test_a_damaged_list_is_reported_and_the_killer_remembered_all_the_same(
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize("damage", [b"garbage", b"[1, 2]", b"5", b"\xff\xfe", b'[1, "a", 2, 3'])
+@pytest.mark.parametrize("damage", [b"garbage", b"[1, 2]", b"5", b"{}", b"\xff\xfe", b'[1, "a", 2, 3'])
 def test_a_damaged_record_is_reported_once_and_the_list_kept(
     state: Path, damage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave_in_hand(state, FILE)
     Quarantine(state).close()
+    caplog.clear()
     (state / "in-hand").write_bytes(damage)
     quarantine = Quarantine(state)
     assert (quarantine.killer, quarantine.set_aside) == (None, [FILE])
