@@ -27,7 +27,7 @@ from bridge.config import ConfigError
 from healthcheck.config.settings import load
 from healthcheck.prefect import automations
 from healthcheck.prefect.flow import FLOW_NAME, health_check
-from healthcheck.prefect.outcome import last_run
+from healthcheck.prefect.outcome import last_run, new_process_problem
 from healthcheck.prefect.runner import CheckRunner
 
 DEPLOYMENT_NAME = "every-60s"
@@ -61,9 +61,9 @@ class Service:
     @property
     def status(self) -> str:
         """One line for `systemctl status`."""
-        api = PREFECT_API_URL.value()
         if self._problem:
-            return f"waiting for the Prefect server at {api}: {self._problem}"
+            return self._problem
+        api = PREFECT_API_URL.value()
         if self._runner is None:
             return f"connecting to the Prefect server at {api}"
         return "; ".join(filter(None, (f"serving {NAME} of {api}", self._last_run, self._untold)))
@@ -97,11 +97,13 @@ class Service:
             try:
                 await self._serve()
             except Exception as error:  # noqa: BLE001  # whatever the server or its client does, the watch goes on
-                reason = _reason(error)
-                if self._problem is None:  # until now all was well: say so once
+                broken, reason = await new_process_problem(), _reason(error)
+                if broken and broken != self._problem:
+                    log.warning("%s", broken)
+                elif self._problem is None:  # until now all was well: say so once
                     log.warning("the Prefect server does not answer: %s; trying until it does", reason)
                     pause_s = FIRST_PAUSE_S
-                self._problem = reason
+                self._problem = broken or f"waiting for the Prefect server at {PREFECT_API_URL.value()}: {reason}"
             self._attempts += 1
             if not self._stopping:
                 await asyncio.sleep(pause_s * random.uniform(0.7, 1.3))  # noqa: S311  # jitter, no secret
@@ -142,8 +144,9 @@ class Service:
                 return
             except ConfigError:  # each run says so
                 continue
-            except Exception as error:  # noqa: BLE001  # an outage is for the polling to find out
+            except Exception as error:  # noqa: BLE001  # an outage is for the polling to find out; not what is broken here
                 log.debug("no look at the Prefect server: %s", error)
+                self._last_run = await new_process_problem() or self._last_run
 
     async def _ensure_automations(self) -> None:
         config = load(self._config_path)

@@ -23,7 +23,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from healthcheck.observe import commands
-from healthcheck.observe.commands import CommandError
+from healthcheck.observe.commands import CommandError, CommandTimeout
 from healthcheck.text import clock, foreign
 
 PROGRAM = ("healthcheck", "prefect")
@@ -53,18 +53,25 @@ async def last_run(client: PrefectClient, deployment: UUID) -> str | None:
     words = f"last run {clock(state.timestamp)}: {foreign(state.name or state.type)}"
     if state.type is not StateType.CRASHED:
         return words
-    problem = await anyio.to_thread.run_sync(program_problem, abandon_on_cancel=True)
+    problem = await new_process_problem()
     return f"{words}: {problem or foreign(state.message or '')}"
+
+
+async def new_process_problem() -> str | None:
+    """What `program_problem` says of this Python, without holding up the event loop."""
+    return await anyio.to_thread.run_sync(program_problem, abandon_on_cancel=True)
 
 
 def program_problem(python: str = sys.executable) -> str | None:
     """Why a new process of this Python could not run a check; None where it finds all it needs."""
     try:
         found = commands.run([python, "-P", "-c", _FIND, *PROGRAM], LOOK_S)
+    except CommandTimeout:
+        return None  # a busy machine proves nothing
     except CommandError as error:
         why = str(error)
     else:
         if found.status == 0:
             return None
-        why = f"it does not find {' and '.join(foreign(found.err).split())}"
+        why = f"it does not find {' and '.join(foreign(name) for name in found.err.split())}"
     return f"{python} cannot run checks any more: {why}; was the system's Python replaced? Run: make upgrade"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import socket
 import sys
 import threading
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.prefect
 NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"
 COMMAND = ("-m", "healthcheck.cli", "serve")
 REPOSITORY = Path(healthcheck.__file__).parents[1]
+CURE = "does not find healthcheck and prefect; was the system's Python replaced? Run: make upgrade"
 START_S = 180.0  # a few seconds on an idle machine
 
 
@@ -95,6 +97,20 @@ class Serve:
 
 
 NewServe = Callable[..., Serve]
+
+
+class Venv:
+    """A venv that finds what this process does, by a file that names the folder of packages."""
+
+    def __init__(self, folder: Path) -> None:
+        process.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout_s=START_S)
+        self.python = str(folder / "bin/python")
+        self.packages = folder / "packages"
+        self.packages.mkdir()
+        for name, found in {"program": str(REPOSITORY), "libraries": site.getsitepackages()[0]}.items():
+            (self.packages / name).symlink_to(found)
+        self.path_file = next(folder.glob("lib/python*/site-packages")) / "packages.pth"
+        self.path_file.write_text(f"{self.packages}/program\n{self.packages}/libraries\n")
 
 
 @pytest.fixture(scope="module")
@@ -220,4 +236,14 @@ def test_the_server_may_be_away_at_the_start_and_later(
 def test_without_a_server_set_the_local_one_is_waited_for(new_serve: NewServe) -> None:
     serve = new_serve(None)
     serve.wait_status("http://127.0.0.1:4200/api")
+    assert serve.terminate() == 0
+
+
+def test_a_program_that_is_gone_is_no_outage_of_the_server(new_serve: NewServe, tmp_path: Path) -> None:
+    venv = Venv(tmp_path / "venv")
+    serve = new_serve("http://127.0.0.1:9/api", python=venv.python)
+    serve.wait_status("waiting for the Prefect server at http://127.0.0.1:9/api")
+    venv.packages.rename(tmp_path / "lost")
+    serve.wait_status(CURE)
+    assert "waiting for the Prefect server" not in serve.status()
     assert serve.terminate() == 0
