@@ -17,7 +17,8 @@ from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig
 from bridge.folder import reader
 from bridge.folder.listing import Listing, is_linked, stat_scan
-from bridge.model.order import Held, OrderKey, ScanFile, how_misdated, is_misdated, printable, supersedes
+from bridge.model.order import Held, OrderKey, ScanFile, how_misdated, is_misdated, supersedes
+from bridge.service import scan_log
 from bridge.service.backlog import Backlog, Waiting
 from bridge.service.held_file import HeldFile
 from bridge.service.metrics import Metrics
@@ -209,7 +210,7 @@ class Pipeline:
             self._metrics.retries += 1
             self._changed(waiting, change.file)
         except reader.Vanished:
-            log.warning("%s vanished before it could be read", file.path, extra=_fields(file))
+            scan_log.vanished(file)
             self._backlog.drop(file)
         except reader.NeverReadable as error:
             self._bad(file, str(error))
@@ -243,10 +244,7 @@ class Pipeline:
             redated = await self._publisher.redate(file, scan)
         else:
             self._metrics.skipped += 1
-            log.warning(
-                "%s has other content by now, but not a later time, so it is not published; give what is corrected a "
-                "later modification time (touch), or another name", file.path, extra=_fields(file),
-            )  # fmt: skip
+            scan_log.other_content(file)
         self._held_file.same(file)
         return redated
 
@@ -266,12 +264,7 @@ class Pipeline:
             return
         self.last = published
         self._metrics.scan_published(time.monotonic(), published.lag_ms)
-        sequence = published.provenance.sequence
-        lag_ms = published.lag_ms
-        log.info(
-            "published %s as %d: %d rows, %d bytes, lag %.1f ms", file.path, sequence, published.rows, published.bytes,
-            lag_ms, extra=_fields(file, SEQUENCE=sequence, ROWS=published.rows, LAG_MS=round(lag_ms, 3)),
-        )  # fmt: skip
+        scan_log.published(published)
         self._backlog.drop(file)
         now_ns = time.time_ns()
         for overtaken in self._backlog.drop_overtaken(published.provenance.held, now_ns):
@@ -288,14 +281,10 @@ class Pipeline:
     def _redated(self, published: Published, from_ns: int) -> None:
         file = published.file
         seemed_s = (from_ns - file.mtime_ns) / 1e9
-        log.info("corrected the time of %s in the map: it is %.1f s older", file.path, seemed_s, extra=_fields(file))
+        scan_log.redated(file, seemed_s)
         if not self._told_of_late_times:
             self._told_of_late_times = True
-            log.warning(
-                "the producer set the time of %s only after closing it: until then the scan seemed %.1f s newer than "
-                "it is, and hid what was newer; scp -p, rsync --inplace and shutil.copy2 do so; let it write under a "
-                "hidden name, set the time, then rename", file.path, seemed_s, extra=_fields(file),
-            )  # fmt: skip
+            scan_log.late_times(file, seemed_s)
         if self.last is not None:
             published = replace(published, lag_ms=self.last.lag_ms)
         self.last = published
@@ -323,23 +312,13 @@ class Pipeline:
 
     def _count_skipped(self, file: ScanFile) -> None:
         self._metrics.skipped += 1
-        log.debug("skipped %s: overtaken by a newer scan", printable(file.path), extra=_fields(file))
+        scan_log.skipped(file)
 
     def _misdated(self, file: ScanFile) -> None:
-        log.warning(
-            "%s is dated %s; check the clocks of the producer and of this host (it does not hold up scans with a "
-            "possible date)", printable(file.path), how_misdated(file.mtime_ns, time.time_ns()), extra=_fields(file),
-        )  # fmt: skip
+        scan_log.misdated(file)
         self._backlog.settle(file)
 
     def _bad(self, file: ScanFile, reason: str) -> None:
         self._metrics.bad += 1
-        log.error(
-            "bad scan %s: %s (%d bytes); it is left alone until it changes", printable(file.path), reason, file.size,
-            extra=_fields(file, REASON=reason),
-        )  # fmt: skip
+        scan_log.bad(file, reason)
         self._backlog.settle(file)
-
-
-def _fields(file: ScanFile, **more: object) -> dict[str, dict[str, object]]:
-    return {"fields": {"SCAN_PATH": printable(file.path), "SCAN_BYTES": file.size, **more}}
