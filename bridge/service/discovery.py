@@ -16,6 +16,7 @@ from bridge.config import Source as SourceConfig
 from bridge.folder.file_system import remote
 from bridge.folder.inotify import Hints, Watcher
 from bridge.folder.listing import Folder, Listing, ScanRoot
+from bridge.model.order import OrderKey
 from bridge.model.status import SourceState, WatchMode
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
@@ -51,6 +52,7 @@ class Discovery:
         self._requested.set()
         self._at_start = True
         self._forget = True
+        self._newer_than: OrderKey | None = None  # of the last listing
         self._forget_at_s = 0.0
         self._root_folder: Folder | None = None
         self._next_listing_s = 0.0
@@ -107,11 +109,15 @@ class Discovery:
 
     async def _list(self) -> Listing:
         pipeline, begin_s = self._pipeline, time.monotonic()
-        forget, self._forget = self._forget or begin_s >= self._forget_at_s, False
+        newer_than, before = pipeline.newer_than, self._newer_than
+        self._newer_than = newer_than
+        # What was left out as old may be new again: the map went back, as when the held scan's time was corrected.
+        went_back = before is not None and (newer_than is None or newer_than < before)
+        forget, self._forget = self._forget or went_back or begin_s >= self._forget_at_s, False
         if self._listing is not None:  # a reload came in the midst of it, and a thread cannot be cancelled
             await asyncio.wait({self._listing})
         again = pipeline.held_path if self._watcher else pipeline.to_stat_again  # events tell of other changes
-        list_newest = partial(self._root.list_newest, pipeline.newer_than, again, forget=forget)
+        list_newest = partial(self._root.list_newest, newer_than, again, forget=forget)
         self._listing = asyncio.create_task(asyncio.to_thread(list_newest))
         listing = await asyncio.shield(self._listing)
         self._listing = None
