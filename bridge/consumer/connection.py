@@ -25,7 +25,7 @@ from bridge.consumer.errors import Closed, Unreachable
 from bridge.consumer.newest import Newest
 from bridge.consumer.session import Away, LibraryLog, Session, open_session
 from bridge.consumer.settings import Settings
-from bridge.system.backoff import Trouble
+from bridge.system.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -122,23 +122,23 @@ class Connection:
         loop.close()
 
     async def _keep_connected(self) -> None:
-        trouble = Trouble(log, f"Hazelcast {self._settings.address} away")
+        backoff = Backoff(log, f"Hazelcast {self._settings.address} away")
         with LibraryLog():
             while True:
                 try:
                     session = self._session = await open_session(self._settings)
-                    await self._serve(session, trouble)
+                    await self._serve(session, backoff)
                 except Exception as error:  # noqa: BLE001  # whatever it is, the remedy is a new connection
                     reason = str(error) if isinstance(error, Away) else f"{type(error).__name__}: {error}"
                     self._circumstances.is_away(reason)
-                    wait_s = trouble.met(reason)
+                    wait_s = backoff.failed(reason)
                 finally:
                     if (open_one := self._session) is not None:
                         self._session = None
                         await open_one.close()
                 await asyncio.sleep(wait_s)
 
-    async def _serve(self, session: Session, trouble: Trouble) -> NoReturn:
+    async def _serve(self, session: Session, backoff: Backoff) -> NoReturn:
         """Keep everything up to date until the connection is lost, or Hazelcast leaves a question unanswered.
 
         Raises:
@@ -153,7 +153,7 @@ class Connection:
         for listener in self._listeners:
             await self._add(listener, session)
         await self._look(session, scans)
-        trouble.over()
+        backoff.succeeded()
         while True:
             silent_s = steady_s() - self._heard_s
             await session.wait(settings.look_s - silent_s)

@@ -12,7 +12,7 @@ from bridge.cluster.connection import Cluster, ClusterError
 from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
-from bridge.system.backoff import Trouble
+from bridge.system.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Connector:
 
     def begin_anew(self) -> None:
         """The cluster is another one now, or the way to it."""
-        self._backoff = Trouble(log, f"connecting to Hazelcast {self._cluster.address}")
+        self._backoff = Backoff(log, f"connecting to Hazelcast {self._cluster.address}")
         self._was_connected = False
         self.attempted.clear()
 
@@ -47,9 +47,9 @@ class Connector:
             await self._cluster.connect()
         except ClusterError as error:
             self.attempted.set()
-            await asyncio.sleep(self._backoff.met(str(error)))
+            await asyncio.sleep(self._backoff.failed(str(error)))
             return
-        self._backoff.over()
+        self._backoff.succeeded()
         log.info("Hazelcast connected: %s", self._cluster.address)
         self._metrics.reconnects += self._was_connected
         self._was_connected = True

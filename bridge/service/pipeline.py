@@ -23,7 +23,7 @@ from bridge.service.backlog import Backlog, Waiting
 from bridge.service.held_file import HeldFile
 from bridge.service.metrics import Metrics
 from bridge.service.quarantine import Quarantine
-from bridge.system.backoff import Trouble
+from bridge.system.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Pipeline:
         self._quarantine = quarantine
         self._backlog = Backlog(config.max_future_s, config.settle_s, config.quiet_s)
         self._wake = asyncio.Event()
-        self._trouble = Trouble(log, "publishing", first_wait_s=0.05)
+        self._backoff = Backoff(log, "publishing", first_wait_s=0.05)
         self._high_water: OrderKey | None = None  # the newest ever seen in the map
         self._held_file = HeldFile()
         self._told_of_late_times = False
@@ -169,8 +169,8 @@ class Pipeline:
             if waiting is not None:
                 await self._handle(waiting)
         except ClusterError as error:
-            if self._cluster.connected:  # else the connection's own trouble tells
-                await asyncio.sleep(self._trouble.met(str(error)))
+            if self._cluster.connected:  # else the connection's own backoff tells
+                await asyncio.sleep(self._backoff.failed(str(error)))
 
     def _next(self) -> Waiting | None:
         return self._backlog.next(time.monotonic(), time.time_ns()) if self._publisher.known else None
@@ -183,7 +183,7 @@ class Pipeline:
 
     async def _refresh(self) -> None:
         arrived = await self._publisher.refresh()
-        self._trouble.over()
+        self._backoff.succeeded()
         if arrived is not None:
             self._done(arrived)
         held = self._publisher.held
@@ -219,7 +219,7 @@ class Pipeline:
             if not self._backlog.retry_later(waiting, time.monotonic()):
                 self._bad(file, str(error))
         else:
-            self._trouble.over()
+            self._backoff.succeeded()
             if published is None:
                 self._overtaken(file)
             else:

@@ -27,7 +27,7 @@ from bridge.model.status import (
 from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
-from bridge.system.backoff import Trouble
+from bridge.system.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class StatusReporter:
         self._discovery = stages.discovery
         self._pipeline = stages.pipeline
         self._metrics = stages.metrics
-        self._trouble = Trouble(log, "writing the status")
+        self._backoff = Backoff(log, "writing the status")
         self._written_s = float("-inf")
 
     def reconfigure(self, config: Config) -> None:
@@ -82,10 +82,10 @@ class StatusReporter:
         try:
             await self._cluster.set(self._config.hazelcast.status_key, value)
         except ClusterError as error:
-            await asyncio.sleep(self._trouble.met(str(error)))
+            await asyncio.sleep(self._backoff.failed(str(error)))
         else:
             self._written_s = time.monotonic()
-            self._trouble.over()
+            self._backoff.succeeded()
 
     def status(self) -> BridgeStatus:
         """The status as of now."""

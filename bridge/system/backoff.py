@@ -10,8 +10,8 @@ REPEAT_S = 60.0
 OTHER_REASON_S = 5.0
 
 
-class Trouble:
-    """One kind of trouble with its backoff."""
+class Backoff:
+    """One kind of attempt that may fail for long: how long to wait, and what to log."""
 
     def __init__(
         self, logger: logging.Logger, what: str, first_wait_s: float = 0.1, longest_wait_s: float = 1.0
@@ -26,8 +26,8 @@ class Trouble:
         self._told_s = 0.0
         self._reason: str | None = None
 
-    def met(self, reason: str) -> float:
-        """The trouble happened (again). Logs if there is news; returns how many seconds to wait before trying again."""
+    def failed(self, reason: str) -> float:
+        """The attempt failed (again). Logs if there is news; returns how many seconds to wait before trying again."""
         now_s = time.monotonic()
         if self._since_s is None:
             self._since_s = now_s
@@ -42,7 +42,7 @@ class Trouble:
         self._wait_s = min(self._wait_s * 2, self._longest_wait_s)
         return wait_s
 
-    def over(self) -> None:
+    def succeeded(self) -> None:
         """It works (again)."""
         if self._since_s is not None:
             self._logger.info("%s: over after %.1f s", self._what, time.monotonic() - self._since_s)
