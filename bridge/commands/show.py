@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -25,7 +24,7 @@ from bridge.config import Config
 from bridge.model.order import printable
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus, from_ns, iso_utc
-from bridge.system import interrupt
+from bridge.system import interrupt, journal
 
 FAILED = 1
 UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
@@ -147,7 +146,7 @@ def _watch(config: Config) -> int:
             clock = datetime.now(UTC).isoformat(timespec="seconds")
             live.update(Group(view, Text(f"\n{clock}   Ctrl-C ends", style="dim")), refresh=True)
 
-    _quiet_client()
+    journal.quiet_hazelcast()
     # Live has hidden the cursor, and left it at the end of a line.
     interrupt.exit_at_once(b"\n\x1b[?25h" if sys.stdout.isatty() else b"")
     with Live(f"connecting to {config.hazelcast.cluster_name}; Ctrl-C ends", auto_refresh=False) as live:
@@ -166,7 +165,7 @@ def _watch_json(config: Config) -> int:
                 line = found.model_dump_json() if found else f"scan-bridge: {state}"
                 print(line, file=sys.stdout if found else sys.stderr, flush=True)
 
-    _quiet_client()
+    journal.quiet_hazelcast()
     interrupt.exit_at_once(b"")
     asyncio.run(watch())
     return 0
@@ -186,7 +185,7 @@ async def _statuses(config: Config) -> AsyncIterator[tuple[str, BridgeStatus | N
 
 
 async def _fetch(config: Config, key: str) -> MapValue | None:
-    _quiet_client()
+    journal.quiet_hazelcast()
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     cluster = Cluster(config.hazelcast, "scan-bridge command")
     await cluster.connect()
@@ -194,12 +193,6 @@ async def _fetch(config: Config, key: str) -> MapValue | None:
         return await cluster.get(key)
     finally:
         await cluster.close()
-
-
-def _quiet_client() -> None:
-    logger = logging.getLogger("hazelcast")
-    logger.propagate = False
-    logger.addHandler(logging.NullHandler())
 
 
 def _parse_status(entry: MapValue | None) -> tuple[str, BridgeStatus | None]:

@@ -35,10 +35,14 @@ def set_up(level: str, identifier: str = "scan-bridge") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # The client logs each failed attempt with a traceback; the bridge has its own, sparser words for that.
-    hazelcast = logging.getLogger("hazelcast")
-    hazelcast.propagate = level == "debug"
-    hazelcast.handlers[:] = [logging.NullHandler()]
+    quiet_hazelcast(unless=level == "debug")
+
+
+def quiet_hazelcast(*, unless: bool = False) -> None:
+    """Drop what the client logs: each failed attempt with a traceback. Who uses it has sparser words for that."""
+    client = logging.getLogger("hazelcast")
+    client.propagate = unless
+    client.handlers[:] = [logging.NullHandler()]
 
 
 def _stderr_is_journal() -> bool:

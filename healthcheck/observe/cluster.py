@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,16 +13,12 @@ from bridge.cluster.hazelcast_client import MapValue
 from bridge.config import Hazelcast
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus
+from bridge.system import journal
 from healthcheck.model.observation import Answer, ClusterReach, Known, Unknown, value_of
 
 T = TypeVar("T")
 
 CLIENT_NAME = "scan-bridge-health"
-
-# The client logs each failed attempt with a traceback; that the cluster is away is told by the findings.
-_client_log = logging.getLogger("hazelcast")
-_client_log.addHandler(logging.NullHandler())
-_client_log.propagate = False
 POLL_S = 0.3
 
 
@@ -44,6 +39,7 @@ def look(config: Hazelcast, deadline_s: float) -> MapAnswers:
     """
     for file in config.credential_files:
         file.open("rb").close()
+    journal.quiet_hazelcast()
     return asyncio.run(_look(config, deadline_s))
 
 
@@ -51,6 +47,7 @@ def wait_for_status(
     config: Hazelcast, condition: Callable[[BridgeStatus], bool], deadline_s: float
 ) -> BridgeStatus | None:
     """The bridge's status once it meets the condition; None if it does not in time, or cannot be read."""
+    journal.quiet_hazelcast()
     return asyncio.run(_wait_for_status(config, condition, deadline_s))
 
 

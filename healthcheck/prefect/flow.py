@@ -6,7 +6,6 @@ The configuration file is the one named by $SCAN_BRIDGE_CONFIG.
 
 from __future__ import annotations
 
-import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Failed
 
 from bridge.config_file import DEFAULT_CONFIG_PATH, ConfigError
+from bridge.system import journal
 from healthcheck.check import BY_PREFECT, AlreadyRunning, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.model.report import Report
@@ -35,7 +35,7 @@ DEADLINE_S = 120  # of a whole run; each step of a check has its own, shorter on
 @flow(name=FLOW_NAME, retries=0, timeout_seconds=DEADLINE_S, persist_result=False)
 def health_check() -> State[None]:
     """Look at the scan bridge, judge, alert, restart it where that helps. The final state is the verdict."""
-    _quiet_hazelcast()
+    journal.quiet_hazelcast()
     try:
         config = load(Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_PATH)))
     except ConfigError as error:
@@ -82,10 +82,3 @@ def _clear_late_runs(config: HealthConfig) -> None:
         return
     if ended:
         log.info("%d late or abandoned runs ended", ended)
-
-
-def _quiet_hazelcast() -> None:
-    """The client logs each failed attempt with a traceback; the findings have their own, sparser words for that."""
-    client = logging.getLogger("hazelcast")
-    client.propagate = False
-    client.addHandler(logging.NullHandler())
