@@ -67,7 +67,7 @@ def _wait_until_running(unit: str, unlike: UnitState | None, deadline: float) ->
     """The unit once it runs, in another process than before; None if it does not."""
     while True:
         try:
-            answer = systemd.look(unit, LOOK_S).unit
+            answer = systemd.read_unit(unit, LOOK_S).unit
         except (CommandError, NoSuchUnit):
             answer = None
         state = answer.value if isinstance(answer, Known) else None

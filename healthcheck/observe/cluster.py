@@ -31,7 +31,7 @@ class MapAnswers:
     status: Answer[BridgeStatus | None]
 
 
-def look(config: Hazelcast, deadline_s: float) -> MapAnswers:
+def read_map(config: Hazelcast, deadline_s: float) -> MapAnswers:
     """Connect, read the scan's metadata and the status, disconnect.
 
     Raises:

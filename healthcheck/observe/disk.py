@@ -19,7 +19,7 @@ from healthcheck.observe.commands import CommandError
 _ADAPTER = TypeAdapter(DiskView)
 
 
-def look(root: Path, scan_days: int, grace_s: float, deadline_s: float) -> DiskView:
+def list_newest(root: Path, scan_days: int, grace_s: float, deadline_s: float) -> DiskView:
     """The newest scan, and the newest that has lain there for `grace_s`.
 
     Raises:

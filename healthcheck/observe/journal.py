@@ -17,7 +17,7 @@ FIRST_LOOK_S = 300  # how far back the very first check looks
 MOST_MESSAGE = 2000  # characters kept of one line
 
 
-def look(unit: str, cursor: str | None, most: int, deadline_s: float) -> JournalBatch:
+def read_journal(unit: str, cursor: str | None, most: int, deadline_s: float) -> JournalBatch:
     """The unit's lines of priority warning and worse after `cursor`, oldest first, at most `most`.
 
     With more than that, the rest is skipped, so that a flood cannot make the check lag behind for ever.

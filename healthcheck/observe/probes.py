@@ -68,9 +68,9 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_look: Lef
     jobs: dict[str, Callable[[], object]] = {"map": lambda: _look_into_map(config, inner_s)}
     if health.scope != "remote":
         jobs |= {
-            "unit": lambda: systemd.look(health.unit, inner_s),
+            "unit": lambda: systemd.read_unit(health.unit, inner_s),
             "disk": lambda: _look_at_disk(config, inner_s, hung_look),
-            "journal": lambda: journal.look(health.unit, cursor, health.journal_lines, inner_s),
+            "journal": lambda: journal.read_journal(health.unit, cursor, health.journal_lines, inner_s),
         }
     outcomes = side_by_side(jobs, health.probe_timeout_s)
     in_map, clock = _in_map(outcomes["map"], started)
@@ -143,7 +143,7 @@ def _scope(configured: Literal["auto", "local", "remote"], unit: Outcome) -> Sco
 
 def _look_into_map(config: HealthConfig, deadline_s: float) -> tuple[MapAnswers, ClockReading]:
     """The clocks are read when the map has answered: ages count from there, however long other probes take."""
-    return cluster.look(config.hazelcast, deadline_s), read_clocks()
+    return cluster.read_map(config.hazelcast, deadline_s), read_clocks()
 
 
 def _in_map(outcome: Outcome, started: ClockReading) -> tuple[MapAnswers, ClockReading]:
@@ -164,7 +164,7 @@ def _of_unit(outcome: Outcome, unit: str) -> UnitAnswers:
 def _look_at_disk(config: HealthConfig, deadline_s: float, hung: LeftBehind | None) -> DiskView:
     if hung is not None and commands.is_running(hung):
         raise CommandTimeout(f"an earlier look still hangs in the kernel (process {hung.pid})", hung)
-    return disk.look(config.source.root, config.source.scan_days, config.health.grace_s, deadline_s)
+    return disk.list_newest(config.source.root, config.source.scan_days, config.health.grace_s, deadline_s)
 
 
 def _on_disk(outcome: Outcome, config: HealthConfig) -> tuple[Answer[DiskView], LeftBehind | None]:

@@ -54,7 +54,7 @@ class UnitAnswers:
     memory_bytes: Answer[int]
 
 
-def look(unit: str, deadline_s: float) -> UnitAnswers:
+def read_unit(unit: str, deadline_s: float) -> UnitAnswers:
     """The unit's state and what it uses; from /proc what systemd's accounting does not have.
 
     Raises:

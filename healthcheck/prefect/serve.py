@@ -62,7 +62,7 @@ class Liveness:
         self._progress_s = now_s
         self._idle_s = now_s
 
-    def look(self, progress: Progress, is_checking: bool, now_s: float) -> bool:
+    def is_alive(self, progress: Progress, is_checking: bool, now_s: float) -> bool:
         """Take in one look; whether all is well. `now_s` is a monotonic clock's."""
         if progress != self._progress:
             self._progress, self._progress_s = progress, now_s
@@ -75,7 +75,7 @@ def _watch(service: Service, thread: threading.Thread, stop: threading.Event, no
     """Report and ping until told to stop, or until there is nothing left to watch."""
     liveness = Liveness(time.monotonic())
     while thread.is_alive() and not stop.wait(1.0):
-        if liveness.look(service.progress, service.is_checking, time.monotonic()):
+        if liveness.is_alive(service.progress, service.is_checking, time.monotonic()):
             notify.watchdog()
             notify.status(service.status)
         else:

@@ -67,7 +67,7 @@ def test_what_split_brain_protection_refuses_is_said_in_one_line_by_bridge_comma
         assert done.stderr == f"{where} get {key}: refused: {REFUSAL}\n"
 
     config = Hazelcast(members=(target.address,), cluster_name=target.cluster_name, map=target.map_name)
-    answer = cluster.look(config, 20.0).hazelcast
+    answer = cluster.read_map(config, 20.0).hazelcast
     assert isinstance(answer, Known)
     assert (answer.value.reachable, answer.value.refused) == (False, True)
     assert answer.value.detail == f"get latest_eigen_scan: refused: {REFUSAL}"

@@ -90,7 +90,7 @@ def published(client: hazelcast.HazelcastClient, map_name: str) -> Published:
 
 
 def test_an_empty_map_is_known_to_hold_nothing(member: Member, map_name: str) -> None:
-    answers = cluster.look(settings(member, map_name), DEADLINE_S)
+    answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
     assert isinstance(answers.hazelcast, Known)
     assert answers.hazelcast.value.reachable
     assert isinstance(answers.entry, Known)
@@ -102,7 +102,7 @@ def test_an_empty_map_is_known_to_hold_nothing(member: Member, map_name: str) ->
 def test_the_scans_metadata_and_the_status_are_read(member: Member, map_name: str, published: Published) -> None:
     scan, written = published.scan(3.0), status()
     published.status(written)
-    answers = cluster.look(settings(member, map_name), DEADLINE_S)
+    answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
     assert isinstance(answers.entry, Known)
     assert answers.entry.value == scan
     assert isinstance(answers.status, Known)
@@ -122,7 +122,7 @@ def test_a_foreign_value_is_unknown_and_does_not_hide_the_status(
 ) -> None:
     published.map.set("latest_eigen_scan", value)
     published.status(status())
-    answers = cluster.look(settings(member, map_name), DEADLINE_S)
+    answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
     assert isinstance(answers.entry, Unknown)
     assert reason in answers.entry.reason
     assert isinstance(answers.status, Known)
@@ -140,7 +140,7 @@ def test_a_status_that_cannot_be_read_is_unknown(
     member: Member, map_name: str, published: Published, value: object, reason: str
 ) -> None:
     published.map.set("bridge_status", value)
-    answers = cluster.look(settings(member, map_name), DEADLINE_S)
+    answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
     assert isinstance(answers.status, Unknown)
     assert reason in answers.status.reason
 
@@ -151,7 +151,7 @@ def test_a_member_that_is_killed_or_frozen_is_away_not_unknown(
 ) -> None:
     config = settings(own_member, connect_timeout_s=0.5, call_timeout_s=0.5)
     trouble(own_member)
-    answers = cluster.look(config, DEADLINE_S)
+    answers = cluster.read_map(config, DEADLINE_S)
     assert isinstance(answers.hazelcast, Known)
     assert not answers.hazelcast.value.reachable
     assert answers.hazelcast.value.detail
@@ -161,13 +161,13 @@ def test_a_member_that_is_killed_or_frozen_is_away_not_unknown(
 def test_the_deadline_holds_however_long_the_client_would_wait(own_member: Member) -> None:
     config = settings(own_member, connect_timeout_s=60)
     own_member.pause()
-    answers = cluster.look(config, 0.5)
+    answers = cluster.read_map(config, 0.5)
     assert isinstance(answers.hazelcast, Known)
     assert answers.hazelcast.value.detail == "no answer within 0.5 s"
 
 
 def test_a_cluster_of_another_name_is_not_ours(member: Member) -> None:
-    answers = cluster.look(settings(member, cluster_name="another"), DEADLINE_S)
+    answers = cluster.read_map(settings(member, cluster_name="another"), DEADLINE_S)
     assert isinstance(answers.hazelcast, Known)
     assert not answers.hazelcast.value.reachable
 
@@ -303,7 +303,7 @@ def test_a_relative_key_is_found_where_systemd_hands_credentials_over(
     tls = {"enabled": True, "cert_file": "cert.pem", "key_file": "key.pem"}
     config = settings(member, map_name, username="u", password_file="password", tls=tls)
     # The files are empty, so there is no connection; but they were found, or it would be an OSError.
-    answer = cluster.look(config, DEADLINE_S).hazelcast
+    answer = cluster.read_map(config, DEADLINE_S).hazelcast
     assert isinstance(answer, Known)
     assert not answer.value.reachable
     assert "No such file" not in answer.value.detail

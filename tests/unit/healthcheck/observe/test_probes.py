@@ -266,7 +266,7 @@ def scans(root: Path, *ages: tuple[str, float]) -> None:
 def test_the_newest_scan_and_the_newest_settled_one_are_found(tmp_path: Path) -> None:
     scans(tmp_path, ("2026-03-23/a.arrow", 90), ("2026-03-24/b.arrow", 60), ("2026-03-24/c.arrow", 30))
     # All three have landed just now, whatever their dates say.
-    found = disk.look(tmp_path, 2, 10.0, 30)
+    found = disk.list_newest(tmp_path, 2, 10.0, 30)
     assert found.newest is not None
     assert (found.state, found.newest.path, found.settled) == ("ok", "2026-03-24/c.arrow", None)
     later = disk.view(tmp_path, 2, 10.0, time.time_ns() + 20 * 10**9)
@@ -274,8 +274,8 @@ def test_the_newest_scan_and_the_newest_settled_one_are_found(tmp_path: Path) ->
 
 
 def test_a_source_that_is_missing_or_empty_is_an_answer_with_its_reason(tmp_path: Path) -> None:
-    assert disk.look(tmp_path / "gone", 2, 10.0, 30).state == "missing"
-    empty = disk.look(tmp_path, 2, 10.0, 30)
+    assert disk.list_newest(tmp_path / "gone", 2, 10.0, 30).state == "missing"
+    empty = disk.list_newest(tmp_path, 2, 10.0, 30)
     assert (empty.state, bool(empty.reason)) == ("empty", True)
 
 
