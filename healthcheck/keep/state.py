@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from bridge.system.files import replace_file
 from healthcheck.alert.restart_policy import RestartLog
@@ -37,12 +38,16 @@ class LockedError(Exception):
     """Another check is under way."""
 
 
+# Version 1.0 wrote it as `seen`.
+CALLED_SINCE = AliasChoices("previous_check", "seen")
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything one check leaves to the next."""
 
     revision: int = 0
-    previous_check: PreviousCheck | None = None
+    previous_check: Annotated[PreviousCheck | None, Field(validation_alias=CALLED_SINCE)] = None
     alerts: tuple[Alert, ...] = ()
     past: tuple[Alert, ...] = ()
     restarts: RestartLog = field(default_factory=RestartLog)

@@ -8,7 +8,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,6 @@ from bridge.config import Hazelcast
 pytestmark = pytest.mark.hazelcast
 PATIENT = {"call_timeout_s": 10.0, "connect_timeout_s": 10.0, "heartbeat_timeout_s": 10.0}
 IMPATIENT = {"call_timeout_s": 0.3, "connect_timeout_s": 0.5}
-
-
-@pytest.fixture(scope="module")
-def lent_member() -> Iterator[Member]:
-    """A running member to freeze; whoever does thaws it."""
-    member = Member()
-    try:
-        yield member.start()
-    finally:
-        member.close()
 
 
 def to(address: str, name: str = "dev", **options: Any) -> Cluster:

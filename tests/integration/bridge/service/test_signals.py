@@ -16,24 +16,19 @@ from support.slow_link import SlowLink
 pytestmark = pytest.mark.hazelcast
 
 
-@pytest.fixture(scope="module")
-def lent_member() -> Iterator[Member]:
-    """A running member to freeze; each test thaws it."""
-    member = Member()
-    try:
-        yield member.start()
-    finally:
-        member.close()
-
-
 @pytest.fixture
 def lent(lent_member: Member, request: pytest.FixtureRequest) -> Iterator[Target]:
     yield Target(lent_member.address, lent_member.cluster_name, request.node.name)
     lent_member.resume()
 
 
+# What the bridge waits for when it is told to end takes far longer than its end.
+PATIENT = {"call_timeout_s": 60.0, "connect_timeout_s": 60.0}
+ENDS_S = 15.0
+
+
 def assert_ends_well(bridge: BridgeProcess) -> None:
-    assert bridge.terminate(deadline_s=2.0) == 0
+    assert bridge.terminate(ENDS_S) == 0
     assert "STOPPING=1" in bridge.notified
     assert "Traceback" not in bridge.log()
     assert bridge.lines("ERROR") == []
@@ -44,7 +39,7 @@ def assert_ends_well(bridge: BridgeProcess) -> None:
 def test_an_idle_bridge_ends_at_once(bridge: BridgeProcess, signal_: signal.Signals) -> None:
     bridge.send(signal_)
 
-    assert bridge.wait_exit(2.0) == 0
+    assert bridge.wait_exit(ENDS_S) == 0
 
 
 def test_it_ends_while_scans_pour_in(new_bridge: NewBridge, consumer: Consumer) -> None:
@@ -68,7 +63,7 @@ def test_it_ends_while_unfinished_scans_are_tried_again(
 
 
 def test_it_ends_while_hazelcast_is_away_from_the_start(new_bridge: NewBridge) -> None:
-    bridge = new_bridge(target=Target(f"127.0.0.1:{free_port()}", "nobody", "scans")).start()
+    bridge = new_bridge(target=Target(f"127.0.0.1:{free_port()}", "nobody", "scans"), hazelcast=PATIENT).start()
     land(bridge.root, f"{day()}/scan.arrow")
     bridge.wait_status_line("hazelcast away")
 
@@ -77,7 +72,7 @@ def test_it_ends_while_hazelcast_is_away_from_the_start(new_bridge: NewBridge) -
 
 def test_it_ends_before_it_is_ready(new_bridge: NewBridge, lent_member: Member, lent: Target) -> None:
     lent_member.pause()  # the first attempt to connect hangs
-    bridge = new_bridge(target=lent).start(wait=False)
+    bridge = new_bridge(target=lent, hazelcast=PATIENT).start(wait=False)
     bridge.wait_log("starts")
 
     assert_ends_well(bridge)
@@ -86,7 +81,7 @@ def test_it_ends_before_it_is_ready(new_bridge: NewBridge, lent_member: Member, 
 def test_it_ends_while_a_call_to_a_frozen_member_hangs(
     new_bridge: NewBridge, lent_member: Member, lent: Target
 ) -> None:
-    bridge = new_bridge(target=lent).start()
+    bridge = new_bridge(target=lent, hazelcast=PATIENT).start()
     client = lent_member.client()
     land(bridge.root, f"{day()}/a.arrow")
     bridge.wait_status(client, lambda status: status["published"], "it publishes")
@@ -113,7 +108,8 @@ def test_it_ends_while_it_tries_to_reach_a_frozen_member_again(
 
 def test_it_ends_while_the_link_is_slow(new_bridge: NewBridge, lent_member: Member, lent: Target) -> None:
     with SlowLink(lent_member.port) as link:
-        bridge = new_bridge(target=Target(link.address, lent.cluster_name, lent.map_name)).start()
+        lent_by_link = Target(link.address, lent.cluster_name, lent.map_name)
+        bridge = new_bridge(target=lent_by_link, hazelcast=PATIENT).start()
         link.delay_s = 5.0
         land(bridge.root, f"{day()}/a.arrow")
 
@@ -208,7 +204,7 @@ def test_sighup_with_an_invalid_configuration_keeps_the_old_one_and_says_why(
 
 
 def test_sighup_while_hazelcast_is_away_does_not_end_the_bridge(new_bridge: NewBridge) -> None:
-    bridge = new_bridge(target=Target(f"127.0.0.1:{free_port()}", "nobody", "scans")).start()
+    bridge = new_bridge(target=Target(f"127.0.0.1:{free_port()}", "nobody", "scans"), hazelcast=PATIENT).start()
     bridge.wait_status_line("hazelcast away")
 
     reload(bridge)

@@ -135,6 +135,13 @@ def test_a_state_that_can_be_written_nowhere_is_an_error_that_names_both_places(
     assert str(tmp_path / "nor") in str(error.value)
 
 
+def test_what_the_check_of_version_1_0_saw_is_known_after_the_upgrade(health: Health) -> None:
+    Store(health).save(some_state())
+    file = health.state_dir / FILE_NAME
+    file.write_text(file.read_text().replace('"previous_check":', '"seen":'))
+    assert Store(health).load().previous_check == some_state().previous_check
+
+
 def test_a_writer_killed_at_any_moment_leaves_a_whole_state(health: Health) -> None:
     store = Store(health)
     store.save(some_state())
