@@ -118,17 +118,17 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from bridge.commands import show
+    from bridge.commands import status
     from bridge.config import Config, load
 
-    return show.status(load(arguments.config, Config), as_json=arguments.json, watch=arguments.watch)
+    return status.status(load(arguments.config, Config), as_json=arguments.json, watch=arguments.watch)
 
 
 def _latest(arguments: argparse.Namespace) -> int:
-    from bridge.commands import show
+    from bridge.commands import latest
     from bridge.config import Config, load
 
-    return show.latest(load(arguments.config, Config), arguments.format, arguments.output)
+    return latest.latest(load(arguments.config, Config), arguments.format, arguments.output)
 
 
 COMMANDS = {

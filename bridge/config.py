@@ -10,13 +10,9 @@ import os
 import socket
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -27,46 +23,10 @@ from pydantic_settings.exceptions import SettingsError
 
 from bridge.config_file import ENV_PREFIX
 from bridge.config_file import ConfigError as ConfigError
+from bridge.config_types import AbsolutePath, Bytes, CredentialFile, Seconds, SecondsOrZero, Section, host_port
 from bridge.system.files import exposed
 
 ENVIRONMENT_HINT = f"""a list is written as JSON: {ENV_PREFIX}HAZELCAST__MEMBERS='["10.0.0.5:5701"]'"""
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute() or "\0" in str(path):
-        raise ValueError("must be an absolute path")
-    return path
-
-
-def _credential(path: Path) -> Path:
-    """Where it lies: as given, or in the folder of what systemd hands over."""
-    return Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / path
-
-
-def _no_truth_value(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
-SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-CredentialFile = Annotated[Path, AfterValidator(_credential)]
-Bytes = Annotated[int, Field(gt=0), BeforeValidator(_no_truth_value)]
-
-
-def _host_port(address: str) -> str:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{address!r} is not host:port")
-    return address
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, and a key nobody reads is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Source(Section):
@@ -167,7 +127,7 @@ class Hazelcast(Section):
     @field_validator("members")
     @classmethod
     def _addresses(cls, members: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_host_port(member) for member in members)
+        return tuple(host_port(member) for member in members)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -208,7 +168,7 @@ class Metrics(Section):
     @field_validator("listen")
     @classmethod
     def _address(cls, listen: str) -> str:
-        return _host_port(listen) if listen else listen
+        return host_port(listen) if listen else listen
 
 
 class Config(BaseSettings):

@@ -59,7 +59,7 @@ class Bridge:
         self._publisher = publisher
         self._pipeline = Pipeline(config.source, self._cluster, publisher, metrics, self._quarantine)
         self._discovery = Discovery(
-            config.source, self._pipeline, metrics, progress=lambda: self._progress.stamp("discovery")
+            config.source, self._pipeline.intake, metrics, progress=lambda: self._progress.stamp("discovery")
         )
         stages = Stages(self._cluster, self._discovery, self._pipeline, metrics)
         self._reporter = StatusReporter(config, stages)
@@ -127,7 +127,7 @@ class Bridge:
 
         held = self._pipeline.held
         mtime_ns = held.key.mtime_ns if held else None
-        return Reading(self._reporter.status(), mtime_ns, self._cluster.connected, self._pipeline.waiting_files)
+        return Reading(self._reporter.status(), mtime_ns, self._cluster.connected, self._pipeline.intake.waiting_files)
 
     async def _loop(self, step: Callable[[float], Awaitable[None]], stage: str) -> None:
         while True:

@@ -18,8 +18,8 @@ from bridge.folder.inotify import Hints, Watcher
 from bridge.folder.listing import Folder, Listing, ScanRoot
 from bridge.model.order import OrderKey
 from bridge.model.status import SourceState, WatchMode
+from bridge.service.intake import Intake
 from bridge.service.metrics import Metrics
-from bridge.service.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,12 @@ FORGET_SHARE = 1000
 
 
 class Discovery:
-    """Feeds the pipeline with what is in the folder."""
+    """Feeds the intake with what is in the folder."""
 
     def __init__(
         self,
         config: SourceConfig,
-        pipeline: Pipeline,
+        intake: Intake,
         metrics: Metrics,
         progress: Callable[[], None],
     ) -> None:
@@ -45,7 +45,7 @@ class Discovery:
         self._config = config
         self._progress = progress
         self._root = ScanRoot(config.root, config.scan_days, progress)
-        self._pipeline = pipeline
+        self._intake = intake
         self._metrics = metrics
         self._watcher: Watcher | None = None
         self._requested = asyncio.Event()
@@ -108,15 +108,15 @@ class Discovery:
             self._watcher = None
 
     async def _list(self) -> Listing:
-        pipeline, begin_s = self._pipeline, time.monotonic()
-        newer_than, before = pipeline.newer_than, self._newer_than
+        intake, begin_s = self._intake, time.monotonic()
+        newer_than, before = intake.newer_than, self._newer_than
         self._newer_than = newer_than
         # What was left out as old may be new again: the map went back, as when the held scan's time was corrected.
         went_back = before is not None and (newer_than is None or newer_than < before)
         forget, self._forget = self._forget or went_back or begin_s >= self._forget_at_s, False
         if self._listing is not None:  # a reload came in the midst of it, and a thread cannot be cancelled
             await asyncio.wait({self._listing})
-        again = pipeline.held_path if self._watcher else pipeline.to_stat_again  # events tell of other changes
+        again = intake.held_path if self._watcher else intake.to_stat_again  # events tell of other changes
         list_newest = partial(self._root.list_newest, newer_than, again, forget=forget)
         self._listing = asyncio.create_task(asyncio.to_thread(list_newest))
         listing = await asyncio.shield(self._listing)
@@ -124,7 +124,7 @@ class Discovery:
         if forget:
             took_s = time.monotonic() - begin_s
             self._forget_at_s = time.monotonic() + max(FORGET_S, took_s * FORGET_SHARE)
-        pipeline.found(listing, at_start=self._at_start)
+        intake.found(listing, at_start=self._at_start)
         self._at_start = self._at_start and listing.state != "ok"
         return listing
 
@@ -145,7 +145,7 @@ class Discovery:
             if root is not None:
                 self._watcher = self._open_watcher()
         self.watch_mode = "inotify" if self._watcher else "polling"
-        self._pipeline.read_in_thread = self._watcher is None
+        self._intake.read_in_thread = self._watcher is None
         return self._watcher is not None
 
     def _open_watcher(self) -> Watcher | None:
@@ -157,9 +157,9 @@ class Discovery:
                 log.info("watching by polling every %g s: %s gives no events", self._config.poll_s, kind.name)
                 return None
             hints = Hints(
-                completed=self._pipeline.completed,
-                created=self._pipeline.created,
-                touched=self._pipeline.touched,
+                completed=self._intake.completed,
+                created=self._intake.created,
+                touched=self._intake.touched,
                 list_again=lambda _reason: self.list_soon(),
                 day=self._day_appeared,
                 overflow=self._overflow,

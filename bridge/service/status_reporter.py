@@ -90,7 +90,7 @@ class StatusReporter:
     def status(self) -> BridgeStatus:
         """The status as of now."""
         now_s = time.monotonic()
-        last, newest = self._pipeline.last, self._pipeline.newest
+        last, newest = self._pipeline.last, self._pipeline.intake.newest
         return BridgeStatus(
             instance=self._config.status.instance,
             host=socket.gethostname(),

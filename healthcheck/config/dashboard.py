@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from bridge.config import Section
+from bridge.config_types import Section
 
 
 class Dashboard(Section):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from bridge.config import Seconds, Section
+from bridge.config_types import Seconds, Section
 from healthcheck.model import finding
 from healthcheck.model.finding import Severity
 

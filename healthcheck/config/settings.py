@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from bridge import config as bridge_config
-from bridge.config import Config, CredentialFile, Seconds, Section
+from bridge.config import Config
+from bridge.config_types import CredentialFile, Seconds, Section
 from healthcheck.config.dashboard import Dashboard
 from healthcheck.config.rules import Rules
 

@@ -16,8 +16,9 @@ import pytest
 from pydantic import BaseModel
 
 from bridge import cli
-from bridge.config import Config, ConfigError, Section, load
+from bridge.config import Config, ConfigError, load
 from bridge.config_file import DEFAULT_CONFIG_PATH, config_path
+from bridge.config_types import Section
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "config.example.toml"
 # From here on the example belongs to the health check.

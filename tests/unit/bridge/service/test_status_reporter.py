@@ -45,7 +45,7 @@ class Parts:
         quarantine = Quarantine(folder / "state")
         self.pipeline = Pipeline(config.source, cluster, publisher, self.metrics, quarantine)
         self.cluster = cluster
-        self.discovery = Discovery(config.source, self.pipeline, self.metrics, progress=lambda: None)
+        self.discovery = Discovery(config.source, self.pipeline.intake, self.metrics, progress=lambda: None)
         self.report = StatusReporter(config, Stages(cluster, self.discovery, self.pipeline, self.metrics))
 
 
@@ -99,13 +99,13 @@ def test_the_newest_scan_on_disk_is_told_also_if_it_was_not_published(parts: Par
     now_ns = time.time_ns()
     newest = ScanFile(now_ns, "2026-03-24/b.arrow", 1, now_ns)
     older = ScanFile(now_ns - 1, "2026-03-24/a.arrow", 1, now_ns)
-    parts.pipeline.found(Listing("ok", files=(newest, older)))
+    parts.pipeline.intake.found(Listing("ok", files=(newest, older)))
     assert parts.report.status().newest == NewestStatus(path="2026-03-24/b.arrow", mtime_ns=now_ns)
 
 
 def test_a_name_that_json_cannot_carry_is_told_escaped(parts: Parts) -> None:
     now_ns = time.time_ns()
-    parts.pipeline.found(Listing("ok", files=(ScanFile(now_ns, "2026-03-24/\udcff\n.arrow", 1, now_ns),)))
+    parts.pipeline.intake.found(Listing("ok", files=(ScanFile(now_ns, "2026-03-24/\udcff\n.arrow", 1, now_ns),)))
     entry = json.loads(parts.report.status().model_dump_json())
     assert entry["newest"]["path"] == r"2026-03-24/\udcff\n.arrow"
 
@@ -122,7 +122,7 @@ def test_counters_rates_and_lags_are_those_of_the_metrics(parts: Parts) -> None:
 
 
 def test_files_that_a_look_left_out_count_as_skipped(parts: Parts) -> None:
-    parts.pipeline.found(Listing("ok", left_out=7))
+    parts.pipeline.intake.found(Listing("ok", left_out=7))
     assert parts.report.status().counters.skipped == 7
 
 
