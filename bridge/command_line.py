@@ -54,8 +54,8 @@ class CommandLine:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if config:
-            words = "configuration file (%(default)s)"
-            command.add_argument("--config", type=Path, default=config_path(), help=words)
+            text = "configuration file (%(default)s)"
+            command.add_argument("--config", type=Path, default=config_path(), help=text)
         return command
 
 
@@ -83,8 +83,8 @@ class _Completion(argparse.Action):
     """Prints a completion script."""
 
     def __init__(self, option_strings: list[str], dest: str, choices: tuple[str, ...]) -> None:
-        words = "print a completion script for this shell and exit"
-        super().__init__(option_strings, dest, choices=choices, help=words)
+        text = "print a completion script for this shell and exit"
+        super().__init__(option_strings, dest, choices=choices, help=text)
 
     def __call__(self, parser: argparse.ArgumentParser, _namespace: Any, shell: Any, *_: Any) -> None:
         import shtab

@@ -212,7 +212,7 @@ class _Check:
         policy = RestartPolicy(self._health.restarts, snapshot.at, obstacle(snapshot, muted=alerting.muted))
         decision, restarts = policy.decide(found, self._state.restarts)
         if isinstance(decision, Refusal) and decision.cause:
-            planned = alerts.note_done(planned, decision.rule, decision.words, decision.cause)
+            planned = alerts.note_done(planned, decision.rule, decision.text, decision.cause)
         tolerance_s = self._health.rules.clock.tolerance_s
         seen = previous_check.remember(snapshot, self._state.previous_check, tolerance_s)
         self._save(replace(self._state, alerts=planned, restarts=restarts, previous_check=seen))
@@ -222,12 +222,12 @@ class _Check:
         match decision:
             case None:
                 return ()
-            case Refusal(rule, words):
-                return (ActionTaken(rule, "restart_bridge", words),)
+            case Refusal(rule, text):
+                return (ActionTaken(rule, "restart_bridge", text),)
             case Decision():
                 action = self._effects.restart(decision, snapshot, self._config)
-                log.warning("%s: %s", action.rule, action.words)
-                noted = alerts.note_done(self._state.alerts, action.rule, action.words)
+                log.warning("%s: %s", action.rule, action.text)
+                noted = alerts.note_done(self._state.alerts, action.rule, action.text)
                 self._save(replace(self._state, alerts=noted))
                 return (action,)
 

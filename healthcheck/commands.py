@@ -166,15 +166,15 @@ def _dashboard(arguments: argparse.Namespace) -> int:
     return run(arguments.config)
 
 
-def _missing(error: ModuleNotFoundError, package: str, words: str) -> int:
+def _missing(error: ModuleNotFoundError, package: str, text: str) -> int:
     """A package that is not there is the operator's to install; any other missing module is a defect."""
     if (error.name or "").split(".")[0] != package:
         raise error
-    return _refuse(words, FAILED)
+    return _refuse(text, FAILED)
 
 
-def _refuse(words: str, status: int) -> int:
-    print(f"scan-bridge-health: {words}".replace("\n", "\nscan-bridge-health: "), file=sys.stderr)
+def _refuse(text: str, status: int) -> int:
+    print(f"scan-bridge-health: {text}".replace("\n", "\nscan-bridge-health: "), file=sys.stderr)
     return status
 
 

@@ -63,10 +63,10 @@ def _section(model: Schema, models: Schema, *, heading: str, path: str, note: st
             found = models[inner.removeprefix("#/$defs/")]
             nested = default if "$ref" in item and isinstance(default, dict) else {}
             sections.append((found, below, item.get("description", ""), nested))
-    words = " ".join(model.get("description", "").split()) if path else ""
-    if not words.startswith(note.rstrip(".")):
-        words = f"{note} {words}"
-    yield f"\n## {heading}\n" + (f"\n{words}\n" if words else "")
+    text = " ".join(model.get("description", "").split()) if path else ""
+    if not text.startswith(note.rstrip(".")):
+        text = f"{note} {text}"
+    yield f"\n## {heading}\n" + (f"\n{text}\n" if text else "")
     if keys:
         yield "\n| key | type | default | what it is |\n| --- | --- | --- | --- |\n" + "".join(keys)
     for found, below, description, nested in sections:

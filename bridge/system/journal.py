@@ -14,13 +14,33 @@ import struct
 import sys
 import traceback
 from collections.abc import Mapping
+from enum import IntEnum
 
 from bridge.model.order import printable
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 
-# syslog(3) priorities by Python level
-PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+
+class Priority(IntEnum):
+    """How urgent a line of the journal is, as syslog(3) numbers it."""
+
+    EMERG = 0
+    ALERT = 1
+    CRIT = 2
+    ERR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+PRIORITIES = (
+    (logging.CRITICAL, Priority.CRIT),
+    (logging.ERROR, Priority.ERR),
+    (logging.WARNING, Priority.WARNING),
+    (logging.INFO, Priority.INFO),
+    (logging.NOTSET, Priority.DEBUG),
+)
 COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "1;31", logging.DEBUG: "2"}
 
 
@@ -115,13 +135,13 @@ class JournalHandler(logging.Handler):
         self._socket.sendto(datagram, JOURNAL_SOCKET)
 
     def _loss(self) -> logging.LogRecord:
-        words = "the journal did not take %d log lines before this"
-        return logging.LogRecord(__name__, logging.WARNING, __file__, 0, words, (self._lost,), None)
+        text = "the journal did not take %d log lines before this"
+        return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (self._lost,), None)
 
     def _fields(self, record: logging.LogRecord) -> dict[str, object]:
         fields = {
             "MESSAGE": record.getMessage(),
-            "PRIORITY": str(next(priority for level, priority in PRIORITIES if record.levelno >= level)),
+            "PRIORITY": str(next(int(priority) for level, priority in PRIORITIES if record.levelno >= level)),
             "SYSLOG_IDENTIFIER": self._identifier,
             "LOGGER": record.name,
             "CODE_FILE": record.pathname,

@@ -43,8 +43,8 @@ def perform(decision: Decision, snapshot: Snapshot, config: HealthConfig) -> Act
         try:
             systemd.restart(config.health.unit)
         except RestartRefused as error:
-            words = f"could not be restarted: {error}"
-            return ActionTaken(decision.rule, "restart_bridge", words, helped=False)
+            text = f"could not be restarted: {error}"
+            return ActionTaken(decision.rule, "restart_bridge", text, helped=False)
     unit = _wait_until_running(config.health.unit, before, started + verify_s)
     if unit is None:
         outcome = Outcome(False, "the unit does not run")

@@ -63,7 +63,7 @@ def _paragraph(change: Change, alert: Alert, now: datetime) -> str:
         return _resolved(alert)
     lines = [
         f"{_word(change)}: {alert.title}{_SHOWN[change.kind]}",
-        *(f"  {words}" for words in alert.words),
+        *(f"  {sentence}" for sentence in alert.sentences),
         f"  since: {clock(alert.since)}{_at_the_latest(alert)}{_lasting(alert, now)}",
     ]
     if len(alert.causes) > 1:
@@ -94,6 +94,6 @@ def _resolved(alert: Alert) -> str:
     if len(alert.causes) > 1:
         lines.append(f"  causes: {', then '.join(alert.causes)}")
     if not alert.told:
-        lines += ["  you could not be told earlier; it was:", *(f"  {words}" for words in alert.words)]
+        lines += ["  you could not be told earlier; it was:", *(f"  {sentence}" for sentence in alert.sentences)]
     lines += [f"  done: {done}" for done in alert.done[-3:]]
     return "\n".join(lines)

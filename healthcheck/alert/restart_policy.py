@@ -42,7 +42,7 @@ class Refusal:
     """Why nothing is done although a rule asks for it; a cause here is news to be told."""
 
     rule: Rule
-    words: str
+    text: str
     cause: Cause | None = None
 
 
@@ -84,11 +84,11 @@ class RestartPolicy:
         if limits.max == 0:
             return Refusal(wish.rule, "not restarted: restarts.max = 0 forbids it"), log
         if log.exhausted or len(log.times) >= limits.max:
-            words = (
+            text = (
                 f"not restarted again: {limits.max} restarts in {duration(limits.window_s)} did not help;"
                 " no more until the bridge is healthy"
             )
-            return Refusal(wish.rule, words, Cause.RESTART_DID_NOT_HELP), replace(log, exhausted=True)
+            return Refusal(wish.rule, text, Cause.RESTART_DID_NOT_HELP), replace(log, exhausted=True)
         return Decision(wish.rule, True, wish.title), replace(log, times=(*log.times, self.now))
 
 

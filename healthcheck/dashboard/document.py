@@ -1,6 +1,6 @@
 """The document the page is drawn from: what is known now, and of what is not, since when. Pure; no I/O, no clock.
 
-Every text that others wrote goes through `words.foreign`; the page shows it as text only.
+Every text that others wrote goes through `text.foreign`; the page shows it as text only.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def _is_judged(overview: Overview, now: datetime) -> bool:
     return overview.report.problem is None and at is not None and (now - at).total_seconds() <= REPORT_OLD_S
 
 
-def _unknown(words: str, since: datetime) -> Document:
-    return {"severity": Severity.UNKNOWN, "since": iso_utc(since), "exact": True, "words": foreign(words)}
+def _unknown(text: str, since: datetime) -> Document:
+    return {"severity": Severity.UNKNOWN, "since": iso_utc(since), "exact": True, "words": foreign(text)}
 
 
 def _leading(report: Report) -> str:
@@ -114,7 +114,7 @@ def _leading(report: Report) -> str:
     if first is None:
         return "No rule could be judged."
     more = f" And {len(worst) - 1} more." if len(worst) > 1 else ""
-    return f"{first.title}: {first.words.rstrip('.')}.{more}"
+    return f"{first.title}: {first.text.rstrip('.')}.{more}"
 
 
 def _source(name: str, heard: Heard[Any], started_at: datetime, what: str) -> Document:
@@ -140,10 +140,10 @@ def _unit(answer: Answer[UnitState] | None, report: Heard[Report], started_at: d
         return {"name": "systemd unit", "state": "unknown", "since": since, "words": foreign(answer.reason)}
     unit = answer.value
     state = "ok" if unit.is_running else "bad"
-    words = unit.state
+    text = unit.state
     if unit.status_text:
-        words += f": {foreign(unit.status_text)}"
-    return {"name": "systemd unit", "state": state, "since": None, "words": words}
+        text += f": {foreign(unit.status_text)}"
+    return {"name": "systemd unit", "state": state, "since": None, "words": text}
 
 
 def _bridge(overview: Overview, config: HealthConfig, now: datetime) -> Document:
@@ -159,10 +159,10 @@ def _bridge(overview: Overview, config: HealthConfig, now: datetime) -> Document
     if age_s > config.health.rules.hazelcast.heartbeat_max_s:
         since = iso_utc(status.heartbeat_at)
         return {"name": "Bridge", "state": "bad", "since": since, "words": "dead, frozen or cut off: no heartbeat"}
-    words = f"{foreign(status.version)} on {foreign(status.host)}, {status.source.watch_mode}"
+    text = f"{foreign(status.version)} on {foreign(status.host)}, {status.source.watch_mode}"
     if status.source.state != "ok":
-        words += f"; source {foreign(status.source.root)} is {status.source.state}"
-    return {"name": "Bridge", "state": "ok", "since": None, "words": words}
+        text += f"; source {foreign(status.source.root)} is {status.source.state}"
+    return {"name": "Bridge", "state": "ok", "since": None, "words": text}
 
 
 def _health_check(state: Heard[State], started_at: datetime, now: datetime) -> Document:
@@ -174,8 +174,8 @@ def _health_check(state: Heard[State], started_at: datetime, now: datetime) -> D
         return {"name": name, "state": "unknown", "since": None, "words": "no check has ever completed here"}
     age_s = (now - completed).total_seconds()
     if age_s > NO_CHECK_S:
-        words = "no check completed here, so nobody is alerted by it"
-        return {"name": name, "state": "bad", "since": iso_utc(completed), "words": words}
+        text = "no check completed here, so nobody is alerted by it"
+        return {"name": name, "state": "bad", "since": iso_utc(completed), "words": text}
     by = f" by {foreign(state.value.completed_by)}" if state.value.completed_by else ""
     return {"name": name, "state": "ok", "since": None, "words": f"runs{by}"}
 
@@ -232,7 +232,7 @@ def _finding(finding: Finding) -> Document:
         "severity": finding.severity,
         "rule": finding.rule,
         "cause": finding.cause,
-        "words": foreign(finding.words, MOST_LINE),
+        "words": foreign(finding.text, MOST_LINE),
         "look_further": finding.look_further if finding.severity is not Severity.OK else "",
         "explained_by": finding.explained_by,
     }
@@ -257,7 +257,7 @@ def _alert(alert: Alert) -> Document:
         "since": iso_utc(alert.since),
         "over_at": _iso(over),
         "lasted": duration(max(0.0, (over - alert.since).total_seconds())) if over else None,
-        "words": [foreign(words, MOST_LINE) for words in alert.words],
+        "words": [foreign(sentence, MOST_LINE) for sentence in alert.sentences],
         "causes": list(alert.causes),
         "done": [foreign(done) for done in alert.done[-3:]],
         "look_further": alert.look_further,

@@ -151,8 +151,8 @@ class Handler(BaseHTTPRequestHandler):
         if len(hosts) != 1:
             return self.send_error(HTTPStatus.BAD_REQUEST, "one Host, please")
         if not self.server.knows(hosts[0]):
-            words = "the dashboard does not go by this name; see hosts in [health.dashboard]"
-            return self.send_error(HTTPStatus.MISDIRECTED_REQUEST, words)
+            text = "the dashboard does not go by this name; see hosts in [health.dashboard]"
+            return self.send_error(HTTPStatus.MISDIRECTED_REQUEST, text)
         path = self.path.partition("?")[0]
         if path == "/api/state":
             return self._answer(HTTPStatus.OK, JSON, to_json(self.server.state(), inf_nan_mode="null"))
@@ -176,8 +176,8 @@ class Handler(BaseHTTPRequestHandler):
         """A plain line instead of http.server's page, which repeats what the client sent."""
         self.close_connection = True
         status = HTTPStatus(code)
-        words = status.phrase if code == HTTPStatus.NOT_IMPLEMENTED else message or status.phrase
-        self._answer(status, TEXT, f"{words}\n".encode("ascii", "replace"))
+        text = status.phrase if code == HTTPStatus.NOT_IMPLEMENTED else message or status.phrase
+        self._answer(status, TEXT, f"{text}\n".encode("ascii", "replace"))
 
     def _answer(self, status: HTTPStatus, kind: str, content: bytes) -> None:
         self.send_response(status)

@@ -93,7 +93,7 @@ def _finding(name: Rule, settings: ConditionRule | LevelRule, judgement: Judgeme
     return Finding(
         rule=name,
         severity=judgement.severity,
-        words=judgement.words,
+        text=judgement.text,
         cause=judgement.cause,
         action=action,
         groups=tuple(group for group in groups if group not in judgement.deaf),

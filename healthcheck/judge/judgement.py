@@ -14,7 +14,7 @@ class Judgement:
     """One rule's word on one check. With a severity that is bad, `cause` and `look_further` are given."""
 
     severity: Severity
-    words: str  # one sentence with its numbers
+    text: str  # one sentence with its numbers
     cause: Cause | None = None
     numbers: tuple[Number, ...] = ()
     look_further: str = ""  # the command an operator runs next
@@ -23,20 +23,20 @@ class Judgement:
     deaf: frozenset[Group] = frozenset()  # groups that cannot be told of it
 
 
-def ok(words: str, *numbers: Number) -> Judgement:
+def ok(text: str, *numbers: Number) -> Judgement:
     """The rule found nothing wrong."""
-    return Judgement(Severity.OK, words, numbers=numbers)
+    return Judgement(Severity.OK, text, numbers=numbers)
 
 
-def unknown(words: str, cause: Cause | None = None) -> Judgement:
+def unknown(text: str, cause: Cause | None = None) -> Judgement:
     """The rule cannot judge; never the same as ok."""
-    return Judgement(Severity.UNKNOWN, words, cause)
+    return Judgement(Severity.UNKNOWN, text, cause)
 
 
-def exceeded(words: str, numbers: tuple[Number, ...], look_further: str) -> Judgement:
+def exceeded(text: str, numbers: tuple[Number, ...], look_further: str) -> Judgement:
     """A limit is passed, as far as the worst of the numbers says."""
     severity = max((number.severity for number in numbers), key=lambda severity: severity.rank)
-    return Judgement(severity, words, Cause.OVER_LIMIT, numbers, look_further)
+    return Judgement(severity, text, Cause.OVER_LIMIT, numbers, look_further)
 
 
 def bound(limit: Limit, scale: float = 1.0) -> float | None:

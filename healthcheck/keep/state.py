@@ -105,7 +105,7 @@ class Store:
             StateError: it could be written in neither place.
         """
         state = replace(state, revision=state.revision + 1)
-        data = _ADAPTER.dump_json(state)
+        data = _ADAPTER.dump_json(state, by_alias=True)
         problems = []
         for place in self._places:
             try:

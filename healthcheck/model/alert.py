@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from healthcheck.model.finding import Block, Group, Rule, Severity, worst
+from healthcheck.model.finding import CALLED_WORDS, Block, Group, Rule, Severity, worst
 
 Addresses = Mapping[Group, tuple[Block, ...]]  # who belongs to each group
 ChangeKind = Literal["opened", "worsened", "changed", "repeated", "resolved"]
@@ -30,7 +30,7 @@ class Alert:
     opened_at: datetime
     severity: Severity
     cause: str
-    words: tuple[str, ...]
+    sentences: Annotated[tuple[str, ...], CALLED_WORDS]  # what is wrong, the leading rule's first
     look_further: str
     covers: tuple[Rule, ...]  # this problem's rules: the first one and its consequences
     last_bad_at: datetime

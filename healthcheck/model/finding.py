@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 Action = Literal["log_only", "alert", "auto_restart", "restart_bridge"]
 Rule = str  # the name of a rule in the config: "stale_data"
 Group = str  # the name of a group of recipients in the config: "ops"
+# As version 1.0 wrote it into its state and its JSON, which others read.
+CALLED_WORDS = Field(alias="words")
 Block = str  # one recipient of a group, a Prefect notification block: "slack-webhook/scan-ops"
 
 
@@ -96,7 +100,7 @@ class Finding:
 
     rule: Rule
     severity: Severity
-    words: str  # one sentence with its numbers
+    text: Annotated[str, CALLED_WORDS]  # one sentence with its numbers
     cause: Cause | None = None
     action: Action = "log_only"
     groups: tuple[Group, ...] = ()

@@ -140,10 +140,10 @@ class DiskView:
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """One line of the unit's journal; `priority` as in syslog (4 warning, 3 error, ...)."""
+    """One line of the unit's journal."""
 
     at: datetime
-    priority: int
+    priority: int  # of syslog(3): `bridge.system.journal.Priority`
     message: str
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 from healthcheck.model.alert import Change, Delivery
-from healthcheck.model.finding import Action, Block, Finding, Group, Rule, Severity, worst
+from healthcheck.model.finding import CALLED_WORDS, Action, Block, Finding, Group, Rule, Severity, worst
 from healthcheck.model.observation import Snapshot
 
 
@@ -16,7 +17,7 @@ class ActionTaken:
 
     rule: Rule
     action: Action
-    words: str
+    text: Annotated[str, CALLED_WORDS]
     helped: bool | None = None  # None: nothing was done
 
 
@@ -37,7 +38,7 @@ class OpenAlert:
     title: str
     severity: Severity
     opened_at: datetime
-    words: str
+    text: Annotated[str, CALLED_WORDS]
     groups: tuple[Group, ...] = ()  # who must know
     told: tuple[Block, ...] = ()
     untold: tuple[Block, ...] = ()  # recipients that could not be told yet, or not yet how bad it is now

@@ -1,6 +1,6 @@
 """Reads the unit's warnings, and worse, from the journal: what came since the last check, in bounded number.
 
-Journal lines are foreign text; whoever shows them goes through `words.foreign`.
+Journal lines are foreign text; whoever shows them goes through `text.foreign`.
 """
 
 from __future__ import annotations

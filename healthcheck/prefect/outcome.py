@@ -50,11 +50,11 @@ async def last_run(client: PrefectClient, deployment: UUID) -> str | None:
     state = runs[0].state if runs else None
     if state is None:
         return None
-    words = f"last run {clock(state.timestamp)}: {foreign(state.name or state.type)}"
+    text = f"last run {clock(state.timestamp)}: {foreign(state.name or state.type)}"
     if state.type is not StateType.CRASHED:
-        return words
+        return text
     problem = await new_process_problem()
-    return f"{words}: {problem or foreign(state.message or '')}"
+    return f"{text}: {problem or foreign(state.message or '')}"
 
 
 async def new_process_problem() -> str | None:

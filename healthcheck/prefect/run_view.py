@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bridge.system.journal import Priority
 from healthcheck.model.alert import Change, Delivery
 from healthcheck.model.finding import Finding, Number, Severity
 from healthcheck.model.observation import JournalLine, Known, Unknown
@@ -24,11 +25,13 @@ ALERT_LABEL = "scan-bridge.alert"  # of `critical`: "delivered", "undelivered", 
 
 MOST_JOURNAL = 1000  # characters of a journal line
 
-_LEVELS = {  # of syslog(3) priorities
-    **dict.fromkeys((0, 1, 2), logging.CRITICAL),
-    3: logging.ERROR,
-    4: logging.WARNING,
-    7: logging.DEBUG,
+_LEVELS: dict[int, int] = {
+    Priority.EMERG: logging.CRITICAL,
+    Priority.ALERT: logging.CRITICAL,
+    Priority.CRIT: logging.CRITICAL,
+    Priority.ERR: logging.ERROR,
+    Priority.WARNING: logging.WARNING,
+    Priority.DEBUG: logging.DEBUG,
 }
 _SEVERITY_LEVELS = {
     Severity.OK: logging.INFO,
@@ -51,7 +54,7 @@ def final_state(report: Report) -> State[None]:
     """The state the run ends in: its type is the colour, its name the verdict, its message the findings."""
     from prefect.states import Completed, Failed  # not before: it takes seconds
 
-    lines = [_words(finding) for finding in _not_ok(report)] or ["nothing is wrong"]
+    lines = [_sentence(finding) for finding in _not_ok(report)] or ["nothing is wrong"]
     message = "\n".join([*lines, *_circumstances(report)])
     if report.severity is Severity.CRITICAL:
         return Failed(name=report.headline, message=message)
@@ -72,7 +75,7 @@ def table(report: Report) -> list[dict[str, str]]:
             "rule": finding.rule,
             "verdict": finding.severity.value,
             "cause": finding.cause.value if finding.cause else "",
-            "what": finding.words,
+            "what": finding.text,
             "numbers": ", ".join(map(_number, finding.numbers)),
             "look further": finding.look_further,
         }
@@ -83,7 +86,7 @@ def table(report: Report) -> list[dict[str, str]]:
 def summary(report: Report) -> str:
     """What stands above the table, as Markdown."""
     lines = [f"**{report.headline}**, {clock(report.snapshot.at)}"]
-    lines += [f"- open since {clock(alert.since)}: **{alert.title}**: {alert.words}" for alert in report.alerts]
+    lines += [f"- open since {clock(alert.since)}: **{alert.title}**: {alert.text}" for alert in report.alerts]
     return "\n".join([*lines, *(f"- {line}" for line in _circumstances(report))])
 
 
@@ -91,7 +94,7 @@ def log_lines(report: Report) -> Iterator[tuple[int, str]]:
     """The run's log: what the bridge logged since the last check, then the findings, what was done and told."""
     yield from _journal(report)
     for finding in _not_ok(report):
-        yield _SEVERITY_LEVELS[finding.severity], _words(finding)
+        yield _SEVERITY_LEVELS[finding.severity], _sentence(finding)
     for line in _circumstances(report):
         yield logging.WARNING, line
     for delivery in report.deliveries:
@@ -110,7 +113,7 @@ def events(report: Report) -> Iterator[Event]:
         yield from _change(change, alerts.get(change.alert_id), report)
     for action in report.actions:
         if action.helped is not None:
-            yield Event("restarted", {"rule": action.rule, "words": action.words, "helped": action.helped})
+            yield Event("restarted", {"rule": action.rule, "words": action.text, "helped": action.helped})
     for delivery in report.deliveries:
         if delivery.error is not None:
             message = delivery.message
@@ -130,7 +133,7 @@ def events(report: Report) -> Iterator[Event]:
 
 
 def _change(change: Change, alert: OpenAlert | None, report: Report) -> Iterator[Event]:
-    payload = {"title": change.title, "severity": change.severity.value, "words": alert.words if alert else ""}
+    payload = {"title": change.title, "severity": change.severity.value, "words": alert.text if alert else ""}
     labels = {"scan-bridge.severity": change.severity.value}
     yield Event(f"finding.{change.kind}", payload, labels)
     if alert and change.severity is Severity.CRITICAL:
@@ -156,7 +159,7 @@ def _told(delivery: Delivery) -> tuple[int, str]:
 
 
 def _circumstances(report: Report) -> list[str]:
-    lines = [action.words for action in report.actions]
+    lines = [action.text for action in report.actions]
     if report.mute:
         lines.append(f"muted until {clock(report.mute.until)} by {report.mute.by}: {report.mute.why}")
     return [*lines, *report.notes]
@@ -181,8 +184,8 @@ def _not_ok(report: Report) -> list[Finding]:
     return [finding for finding in report.findings if finding.severity is not Severity.OK]
 
 
-def _words(finding: Finding) -> str:
-    return f"{finding.title}: {finding.words}"
+def _sentence(finding: Finding) -> str:
+    return f"{finding.title}: {finding.text}"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -190,7 +193,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "rule": finding.rule,
         "severity": finding.severity.value,
         "cause": finding.cause and finding.cause.value,
-        "words": finding.words,
+        "words": finding.text,
         "numbers": {number.name: number.value for number in finding.numbers},
     }
 

@@ -54,9 +54,9 @@ def main() -> int:
             _end(server)
     if problem is None:
         return 0 if stop.is_set() else 1
-    status, words = problem
-    notify.status(words)
-    log.critical("the Prefect server is not run: %s", words)
+    status, text = problem
+    notify.status(text)
+    log.critical("the Prefect server is not run: %s", text)
     return status
 
 

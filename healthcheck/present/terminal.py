@@ -29,7 +29,7 @@ def nagios(report: Report) -> str:
     if report.severity is Severity.OK:
         what = "found nothing wrong"
     else:
-        what = "; ".join(f"{finding.title}: {finding.words}" for finding in worst)
+        what = "; ".join(f"{finding.title}: {finding.text}" for finding in worst)
     numbers = [number for finding in report.findings for number in finding.numbers]
     first = f"SCAN-BRIDGE {report.severity.upper()} - {_no_pipe(what)}"
     if numbers:
@@ -39,13 +39,13 @@ def nagios(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """The whole report; `severity` and `headline` first."""
-    document = _REPORT.dump_python(report, mode="json")
+    document = _REPORT.dump_python(report, mode="json", by_alias=True)
     return json.dumps({"severity": report.severity, "headline": report.headline, **document}, indent=2)
 
 
 def alerts_json(alerts: Iterable[Alert]) -> str:
     """Alerts as they are kept."""
-    return _ALERTS.dump_json(list(alerts), indent=2).decode()
+    return _ALERTS.dump_json(list(alerts), indent=2, by_alias=True).decode()
 
 
 def alert_lines(alerts: Iterable[Alert]) -> list[str]:
@@ -54,7 +54,7 @@ def alert_lines(alerts: Iterable[Alert]) -> list[str]:
     for alert in alerts:
         end = f"over since {clock(alert.healthy_since or alert.resolved_at)}" if alert.resolved_at else "open"
         lines.append(f"{alert.severity.upper():8} {alert.title}: since {clock(alert.since)}, {end}")
-        lines += [f"         {words}" for words in alert.words]
+        lines += [f"         {sentence}" for sentence in alert.sentences]
         lines += [f"         done: {done}" for done in alert.done]
         told = ", ".join(f"{to} ({known.severity}, {clock(known.at)})" for to, known in sorted(alert.told.items()))
         lines.append(f"         told: {told or 'nobody'}; for: {', '.join(sorted(alert.wanted)) or 'the log only'}")
@@ -62,13 +62,13 @@ def alert_lines(alerts: Iterable[Alert]) -> list[str]:
 
 
 def _details(report: Report) -> list[str]:
-    lines = [f"{finding.severity.upper():8} {finding.title}: {finding.words}" for finding in report.findings]
+    lines = [f"{finding.severity.upper():8} {finding.title}: {finding.text}" for finding in report.findings]
     lines += [f"look further: {f.look_further}" for f in report.findings if f.severity.is_bad and f.look_further]
     for name in PROBES:
         answer: Answer[object] = getattr(report.snapshot, name)
         if not isinstance(answer, Known) and report.snapshot.scope.is_local:
             lines.append(f"UNKNOWN  {name} ({answer.how}): {answer.reason}")
-    lines += [f"action: {action.rule}: {action.words}" for action in report.actions]
+    lines += [f"action: {action.rule}: {action.text}" for action in report.actions]
     lines += [
         f"told {delivery.message.block}: {delivery.error or 'delivered'}: {delivery.message.subject}"
         for delivery in report.deliveries

@@ -82,8 +82,8 @@ class Screen:
         for message in self._demo.inbox.messages[self._received :]:
             print(plain_message(seconds, message), flush=True)
             self._received += 1
-        for words in self._demo.said[self._said :]:
-            print(f"{seconds:4.0f} s  >>> {words}", flush=True)
+        for text in self._demo.said[self._said :]:
+            print(f"{seconds:4.0f} s  >>> {text}", flush=True)
             self._said += 1
 
 

@@ -120,9 +120,9 @@ class Demo:
         self.pieces.remove(piece)
         piece.kill() if kill else piece.stop()
 
-    def say(self, words: str) -> None:
+    def say(self, text: str) -> None:
         """Tell the audience."""
-        self.said.append(words)
+        self.said.append(text)
 
     def start(self, name: str, *command: str | Path) -> Piece:
         """Start a piece that is stopped when the demo ends."""

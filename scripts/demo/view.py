@@ -111,11 +111,11 @@ def health(report: Report | None) -> Text:
     """The last check's verdict, with the words of what is wrong."""
     if report is None:
         return Text("not checked yet")
-    bad = [f"{finding.title}: {finding.words}" for finding in report.findings if finding.severity.is_bad]
+    bad = [f"{finding.title}: {finding.text}" for finding in report.findings if finding.severity.is_bad]
     return Text("\n".join([report.headline, *bad]), COLOURS[report.severity])
 
 
 def short(message: Received) -> str:
     """A message in two lines: its headline, and the first of its words."""
-    words = message.body.splitlines()[1:2]
-    return "\n".join([message.headline, *words])
+    text = message.body.splitlines()[1:2]
+    return "\n".join([message.headline, *text])

@@ -268,15 +268,15 @@ def test_a_file_name_is_text(new_world: NewWorld, page: Browser, name: str) -> N
 def foreign_page() -> Iterator[str]:
     """The address of a page whose every source speaks markup, and at great length."""
     now = datetime.now(UTC)
-    words = f"{IMAGE} {SCRIPT} " + "x" * 400
-    lines = tuple(JournalLine(now, priority, words) for priority in (4, 3, 2))
-    alert = Alert("stale_data", now, Severity.CRITICAL, words, (words, words), words, ("stale_data",), now)
-    past = replace(alert, resolved_at=now, done=(words,))
+    text = f"{IMAGE} {SCRIPT} " + "x" * 400
+    lines = tuple(JournalLine(now, priority, text) for priority in (4, 3, 2))
+    alert = Alert("stale_data", now, Severity.CRITICAL, text, (text, text), text, ("stale_data",), now)
+    past = replace(alert, resolved_at=now, done=(text,))
     overview = Overview(
         warnings=Heard(lines, now, None),
-        state=Heard(State(alerts=(alert,), past=(past,), completed_at=now, completed_by=words), now, None),
-        in_map=Heard(problem=words),
-        run=Heard(PrefectRun(RUN_URL, words, words, ""), now, None),
+        state=Heard(State(alerts=(alert,), past=(past,), completed_at=now, completed_by=text), now, None),
+        in_map=Heard(problem=text),
+        run=Heard(PrefectRun(RUN_URL, text, text, ""), now, None),
     )
     config = HealthConfig(source=Source(root=Path("/data")), health=Health())
     history = {"start_s": 0, "step_s": 15, "age_s": [1.0, None, 2.0], "lag_ms": [105.0] * 3, "per_min": [6.0] * 3}

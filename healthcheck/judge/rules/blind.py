@@ -26,12 +26,12 @@ def judge(facts: Facts) -> Judgement:
     elapsed = elapsed_s(facts.previous, facts.snapshot.clock) or 0.0
     longest = max((before[probe] + elapsed for probe in silent if probe in before), default=0.0)
     reasons = "; ".join(f"{probe}: {reason}" for probe, reason in silent.items())
-    words = f"no answer for {duration(longest)} from {reasons}"
+    text = f"no answer for {duration(longest)} from {reasons}"
     if longest <= rule.after_s:
-        return unknown(words, Cause.PROBE_BLIND)
+        return unknown(text, Cause.PROBE_BLIND)
     return Judgement(
         rule.severity,
-        words,
+        text,
         Cause.PROBE_BLIND,
         look_further="scan-bridge-health check --json",
         restart_helps=False,

@@ -26,7 +26,7 @@ def judge(facts: Facts) -> Judgement:
     return ok("no step since the last check" if step is not None else "no earlier check to compare")
 
 
-def _stepped(facts: Facts, words: str) -> Judgement:
+def _stepped(facts: Facts, text: str) -> Judgement:
     return Judgement(
-        facts.rules.clock.severity, words, Cause.CLOCK_STEPPED, look_further="timedatectl", restart_helps=False
+        facts.rules.clock.severity, text, Cause.CLOCK_STEPPED, look_further="timedatectl", restart_helps=False
     )

@@ -29,7 +29,7 @@ def judge(facts: Facts) -> Judgement:
     else:
         return unknown("CPU use cannot be told yet: the process is too young")
     percent = Number("cpu", 100 * used_s / over_s, "%", bound(rule.warning_percent), bound(rule.critical_percent))
-    words = f"the bridge used {percent.value:.0f} % of a core over the last {over_s:.0f} s"
+    text = f"the bridge used {percent.value:.0f} % of a core over the last {over_s:.0f} s"
     if not percent.severity.is_bad:
-        return ok(words, percent)
-    return exceeded(words, (percent,), f"top -H -p $(systemctl show -P MainPID {facts.health.unit})")
+        return ok(text, percent)
+    return exceeded(text, (percent,), f"top -H -p $(systemctl show -P MainPID {facts.health.unit})")

@@ -28,8 +28,8 @@ def judge(facts: Facts) -> Judgement:
     numbers = tuple(
         number for number, window_s in zip((minute, five), WINDOWS_S, strict=True) if counted_for_s >= window_s
     )
-    words = f"{minute.value:g} scans published in the last minute, {five.value:g} in the last 5 min"
+    text = f"{minute.value:g} scans published in the last minute, {five.value:g} in the last 5 min"
     if not any(number.severity.is_bad for number in numbers):
-        return ok(words, *numbers)
+        return ok(text, *numbers)
     helps = facts.waiting is not None and not facts.all_bad
-    return replace(exceeded(words, numbers, "scan-bridge status"), cause=Cause.TOO_FEW_FILES, restart_helps=helps)
+    return replace(exceeded(text, numbers, "scan-bridge status"), cause=Cause.TOO_FEW_FILES, restart_helps=helps)

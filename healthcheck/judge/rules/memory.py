@@ -18,7 +18,7 @@ def judge(facts: Facts) -> Judgement:
     if used is None:
         return unknown("no figures")
     measured = Number("memory", used, "B", bound(rule.warning_mb, 1e6), bound(rule.critical_mb, 1e6))
-    words = f"the bridge uses {megabytes(used)} of memory"
+    text = f"the bridge uses {megabytes(used)} of memory"
     if not measured.severity.is_bad:
-        return ok(words, measured)
-    return exceeded(words, (measured,), f"systemctl status {facts.health.unit}")
+        return ok(text, measured)
+    return exceeded(text, (measured,), f"systemctl status {facts.health.unit}")

@@ -15,15 +15,15 @@ def judge(condition: CheckCondition, health: Health) -> Judgement:
     failing, unusable = condition.unreachable, condition.unusable
     if not failing and not unusable:
         return ok("no delivery has failed" if any(health.addresses.values()) else "no recipient is set: nobody is told")
-    words = []
+    text = []
     if failing:
-        words.append(f"alerts are not delivered and are kept until they are: {_reasons(failing)}")
+        text.append(f"alerts are not delivered and are kept until they are: {_reasons(failing)}")
     if rest := {block: found.why for block, found in unusable.items() if block not in failing}:
-        words.append(f"blocks that cannot be used: {_reasons(rest)}")
+        text.append(f"blocks that cannot be used: {_reasons(rest)}")
     deaf = {*failing, *(block for block, found in unusable.items() if not found.has_spare)}
     return Judgement(
         health.rules.notifier.severity,
-        "; ".join(words),
+        "; ".join(text),
         Cause.NOTIFIER_FAILED,
         look_further="scan-bridge-health notify-test",
         restart_helps=False,

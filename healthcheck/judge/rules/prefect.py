@@ -14,12 +14,12 @@ def judge(condition: CheckCondition, health: Health) -> Judgement:
     rule, silence = health.rules.prefect, condition.prefect_silence
     if silence is None or silence.for_s <= rule.after_s:
         return ok("no check of Prefect is overdue")
-    words = f"Prefect has run no check for {duration(silence.for_s)}, since {clock(silence.since)}"
+    text = f"Prefect has run no check for {duration(silence.for_s)}, since {clock(silence.since)}"
     if silence.units:
-        words += f": {silence.units}"
+        text += f": {silence.units}"
     return Judgement(
         rule.severity,
-        f"{words}. If it is not to check here any more: health.rules.prefect.enabled = false",
+        f"{text}. If it is not to check here any more: health.rules.prefect.enabled = false",
         Cause.PREFECT_SILENT,
         look_further="systemctl status dolphin-scan-bridge-healthcheck dolphin-scan-bridge-prefect",
         restart_helps=False,

@@ -22,27 +22,27 @@ def judge(facts: Facts) -> Judgement:
             then = "it did not end when it was stopped, so it was killed"
         if unit.is_masked:  # then not even Restart= is in force any more
             then = "its unit is masked, so nothing can start it"
-        words = f"the unit has failed, result {unit.result}{_exit(unit)}; {then}"
-        return _crashed(facts, Cause.MASKED if unit.is_masked else Cause.GAVE_UP, words, unit.ended_at)
+        text = f"the unit has failed, result {unit.result}{_exit(unit)}; {then}"
+        return _crashed(facts, Cause.MASKED if unit.is_masked else Cause.GAVE_UP, text, unit.ended_at)
     if unit.sub_state == "auto-restart":
-        words = f"the main process died, result {unit.result}{_exit(unit)}; systemd is about to start it again"
-        return _crashed(facts, Cause.CRASHED, words, unit.ended_at)
+        text = f"the main process died, result {unit.result}{_exit(unit)}; systemd is about to start it again"
+        return _crashed(facts, Cause.CRASHED, text, unit.ended_at)
     if died := _deaths(unit, facts.previous.unit if facts.previous else None):
         times = "once" if died == 1 else f"{died} times"
         then = "then the unit was stopped" if unit.active_state == "inactive" else "was started again by systemd"
         exits = _exits_in_journal(facts)
         last = f" ({foreign(exits[-1].message)})" if exits else ""
-        words = f"the main process died {times} since the last check and {then}{last}"
-        return _crashed(facts, Cause.CRASHED, words, exits[0].at if exits else None)
+        text = f"the main process died {times} since the last check and {then}{last}"
+        return _crashed(facts, Cause.CRASHED, text, exits[0].at if exits else None)
     if unit.active_state in ("activating", "deactivating"):
         return unknown(f"the unit is {unit.state}")
     return ok(f"no crash; {unit.n_restarts} automatic restarts since the unit was started")
 
 
-def _crashed(facts: Facts, cause: Cause, words: str, since: datetime | None) -> Judgement:
+def _crashed(facts: Facts, cause: Cause, text: str, since: datetime | None) -> Judgement:
     return Judgement(
         facts.rules.process_crash.severity,
-        words,
+        text,
         cause,
         look_further=f"journalctl -u {facts.health.unit} -p notice -n 50",
         # Who stopped or masked it meant it.

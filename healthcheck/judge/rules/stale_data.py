@@ -20,7 +20,7 @@ class Diagnosis:
     """Why the scan is old, and whether a restart of the bridge can help."""
 
     cause: Cause
-    words: str
+    text: str
     look_further: str
     restart_helps: bool = False
 
@@ -43,10 +43,10 @@ def judge(facts: Facts) -> Judgement:
         return unknown(what) if facts.no_entry or facts.reachable is False else ok(what, age)
     why = diagnose(facts)
     limit = age.critical if age.severity is Severity.CRITICAL else age.warning
-    words = f"{what} (limit {limit:g} s): {why.words}"
+    text = f"{what} (limit {limit:g} s): {why.text}"
     return Judgement(
         age.severity,
-        words,
+        text,
         why.cause,
         (age,),
         why.look_further,
@@ -59,8 +59,8 @@ def diagnose(facts: Facts) -> Diagnosis:
     """The cause of old data, told from outside in: cluster, process, source, bad files, bridge, producer."""
     unit = facts.health.unit
     if facts.refusal:
-        words = f"{facts.refusal}; a restart of the bridge is useless"
-        return Diagnosis(Cause.HAZELCAST_REFUSES, words, "scan-bridge status")
+        text = f"{facts.refusal}; a restart of the bridge is useless"
+        return Diagnosis(Cause.HAZELCAST_REFUSES, text, "scan-bridge status")
     if facts.reachable is False:
         return Diagnosis(
             Cause.HAZELCAST_AWAY,
@@ -74,7 +74,7 @@ def diagnose(facts: Facts) -> Diagnosis:
     if (source := _source_away(facts)) is not None:
         return source
     found = _from_disk(facts) if facts.is_local and facts.disk is not None else _from_status(facts)
-    return replace(found, words=found.words + _told_by_the_bridge(facts))
+    return replace(found, text=found.text + _told_by_the_bridge(facts))
 
 
 def _from_disk(facts: Facts) -> Diagnosis:
@@ -86,12 +86,12 @@ def _bridge(facts: Facts, file: ScanFile) -> Diagnosis:
     journal = f"journalctl -u {facts.health.unit} -n 50"
     waiting = foreign(file.path)
     if facts.just_back:
-        words = f"{waiting} waits on disk, and {facts.just_back}: judged again at the next check"
-        return Diagnosis(Cause.RECOVERING, words, journal)
+        text = f"{waiting} waits on disk, and {facts.just_back}: judged again at the next check"
+        return Diagnosis(Cause.RECOVERING, text, journal)
     if _cannot_read(facts, file):
-        words = f"{waiting} waits on disk, and the bridge cannot read it, though this check can"
+        text = f"{waiting} waits on disk, and the bridge cannot read it, though this check can"
         look_further = f"namei -l {shlex.quote(str(facts.config.source.root / file.path))}"
-        return Diagnosis(Cause.SOURCE_AWAY, words, look_further)
+        return Diagnosis(Cause.SOURCE_AWAY, text, look_further)
     if facts.all_bad:
         return Diagnosis(
             Cause.ALL_BAD,
@@ -104,8 +104,8 @@ def _bridge(facts: Facts, file: ScanFile) -> Diagnosis:
         "none": "silent: the map holds no status of it",
         "unknown": "running; whether it is alive cannot be told",
     }[facts.heartbeat]
-    words = f"{waiting} waits on disk and the bridge is {alive}"
-    return Diagnosis(Cause.BRIDGE_STUCK, words, journal, restart_helps=facts.reachable is True)
+    text = f"{waiting} waits on disk and the bridge is {alive}"
+    return Diagnosis(Cause.BRIDGE_STUCK, text, journal, restart_helps=facts.reachable is True)
 
 
 def _producer(facts: Facts) -> Diagnosis:
@@ -113,13 +113,13 @@ def _producer(facts: Facts) -> Diagnosis:
     root = facts.config.source.root
     newest = facts.disk.newest if facts.disk else None
     if facts.arriving:
-        words = f"the producer paused, or writes very slowly; {foreign(facts.arriving.path)} is just arriving"
+        text = f"the producer paused, or writes very slowly; {foreign(facts.arriving.path)} is just arriving"
     elif newest:
-        words = f"the producer stopped: nothing newer on disk than {foreign(newest.path)}"
+        text = f"the producer stopped: nothing newer on disk than {foreign(newest.path)}"
     else:
-        words = "the producer has not written anything: no scan in the newest day folders"
+        text = "the producer has not written anything: no scan in the newest day folders"
     folder = root / newest.path.split("/")[0] if newest else root
-    return Diagnosis(Cause.PRODUCER_STOPPED, words, f"ls -lt {shlex.quote(str(folder))} | head")
+    return Diagnosis(Cause.PRODUCER_STOPPED, text, f"ls -lt {shlex.quote(str(folder))} | head")
 
 
 def _source_away(facts: Facts) -> Diagnosis | None:
@@ -139,11 +139,11 @@ def _source_away(facts: Facts) -> Diagnosis | None:
     if state == "empty":
         if facts.entry is None:
             return None  # nothing was ever written: no reason to suspect a mount
-        words = f"the source has no day folder any more, as if it were unmounted ({reason})"
+        text = f"the source has no day folder any more, as if it were unmounted ({reason})"
     else:
-        words = f"the source is {state} ({reason})"
+        text = f"the source is {state} ({reason})"
     tool = "namei -l" if "Permission denied" in reason else "findmnt -T"
-    return Diagnosis(Cause.SOURCE_AWAY, words, f"{tool} {shlex.quote(str(source))}")
+    return Diagnosis(Cause.SOURCE_AWAY, text, f"{tool} {shlex.quote(str(source))}")
 
 
 def _cannot_read(facts: Facts, file: ScanFile) -> bool:
@@ -169,13 +169,13 @@ def _from_status(facts: Facts) -> Diagnosis:
     if facts.heartbeat != "fresh" or status is None:
         age = facts.heartbeat_age_s
         heard = f"its heartbeat is {duration(age)} old" if age is not None else "the map holds no status of it"
-        words = f"the bridge is dead, frozen or cut off from the cluster: {heard}"
-        return Diagnosis(Cause.BRIDGE_SILENT, words, look_further)
+        text = f"the bridge is dead, frozen or cut off from the cluster: {heard}"
+        return Diagnosis(Cause.BRIDGE_SILENT, text, look_further)
     held = facts.entry.held.key if facts.entry else None
     if status.newest is None or (held and (status.newest.mtime_ns, status.newest.path) <= held):
         if status.source.reason:
-            words = "the bridge is alive, sees nothing newer, and cannot read all of its source"
-            return Diagnosis(Cause.SOURCE_AWAY, words, look_further)
+            text = "the bridge is alive, sees nothing newer, and cannot read all of its source"
+            return Diagnosis(Cause.SOURCE_AWAY, text, look_further)
         return Diagnosis(
             Cause.PRODUCER_STOPPED,
             "the producer stopped: the bridge is alive and sees nothing newer",
@@ -183,10 +183,10 @@ def _from_status(facts: Facts) -> Diagnosis:
         )
     newest = foreign(status.newest.path)
     if facts.all_bad:
-        words = f"the bridge is alive and found only bad files since it last published; {newest} is one"
-        return Diagnosis(Cause.ALL_BAD, words, look_further)
-    words = f"the bridge is alive and sees {newest}, but does not publish it"
-    return Diagnosis(Cause.BRIDGE_STUCK, words, look_further)
+        text = f"the bridge is alive and found only bad files since it last published; {newest} is one"
+        return Diagnosis(Cause.ALL_BAD, text, look_further)
+    text = f"the bridge is alive and sees {newest}, but does not publish it"
+    return Diagnosis(Cause.BRIDGE_STUCK, text, look_further)
 
 
 def _what(facts: Facts, silent_s: float) -> str:

@@ -119,8 +119,8 @@ class World:
         self.step()
         self.restarts += decision.restart
         self.step()
-        words = f"restarted for {decision.why}"
-        return ActionTaken(decision.rule, "restart_bridge", words, self.restart_helps)
+        text = f"restarted for {decision.why}"
+        return ActionTaken(decision.rule, "restart_bridge", text, self.restart_helps)
 
     def _write(self, path: Path, data: bytes, write: Callable[[Path, bytes], None] = state.replace_file) -> None:
         self.step()
@@ -157,8 +157,8 @@ def test_a_problem_is_told_once_with_what_since_when_and_what_was_done_and_once_
     heal(world)
     first, last = (body for _, _, body in world.sent)
     assert world.subjects() == [
-        f"[scan-bridge {world.config().status.instance}] {words}: memory (over the limit)"
-        for words in ("CRITICAL", "RESOLVED")
+        f"[scan-bridge {world.config().status.instance}] {text}: memory (over the limit)"
+        for text in ("CRITICAL", "RESOLVED")
     ]
     assert "the bridge uses 600 MB of memory" in first
     assert "since: 2026-03-24 08:16:00 UTC" in first
@@ -199,7 +199,7 @@ def test_a_block_that_is_missing_is_told_before_anything_else_is_wrong(world: Wo
     world.missing = {OPS}
     report = world.check()
     found = {finding.rule: finding for finding in report.findings}["notifier"]
-    assert (found.severity, f"{OPS}: no such block" in found.words) == (Severity.WARNING, True)
+    assert (found.severity, f"{OPS}: no such block" in found.text) == (Severity.WARNING, True)
     assert world.subjects(OPS) == []
     assert [subject.split("] ")[1] for subject in world.subjects(TRADING)] == ["WARNING: notifier (notifier failed)"]
     world.missing = None
@@ -257,7 +257,7 @@ def test_restarts_are_budgeted_and_it_is_told_once_that_they_did_not_help(world:
     reports = [world.check() for _ in range(40)]
     assert world.restarts == 3
     assert reports[3].actions[0].helped is None
-    assert "did not help" in reports[3].actions[0].words
+    assert "did not help" in reports[3].actions[0].text
     told = [body for _, _, body in world.sent if "restart did not help" in body]
     assert len(world.sent) == 2
     assert len(told) == 1
@@ -280,7 +280,7 @@ def test_a_budget_of_none_forbids_restarts(world: World) -> None:
     world.answers = MUCH
     report = world.check()
     assert world.restarts == 0
-    assert "forbids" in report.actions[0].words
+    assert "forbids" in report.actions[0].text
 
 
 def test_two_findings_that_ask_for_a_restart_get_one(world: World) -> None:
@@ -308,7 +308,7 @@ def test_a_mute_sends_nothing_restarts_nothing_and_is_shown(world: World) -> Non
     assert (world.sent, world.restarts) == ([], 0)
     assert report.mute is not None
     assert (report.mute.why, report.mute.by) == ("new switch", "kim")
-    assert "muted" in report.actions[0].words
+    assert "muted" in report.actions[0].text
     world.check()
     world.check()
     world.check()
@@ -321,7 +321,7 @@ def test_from_another_host_nothing_is_restarted_and_that_is_said(world: World) -
     world.answers = {"scope": REMOTE} | dict.fromkeys(("unit", "cpu", "memory_bytes", "disk", "journal"), NOTHING)
     report = world.check()
     assert world.restarts == 0
-    assert "no such unit here" in report.actions[0].words
+    assert "no such unit here" in report.actions[0].text
     assert any("only Hazelcast was looked at" in note for note in report.notes)
 
 

@@ -74,8 +74,8 @@ def test_performance_data_has_units_and_limits_and_no_text_can_pass_for_it() -> 
     evil = status(host="a|b=1")
     text = terminal.nagios(report(memory_bytes=200 * MB, status=evil))
     first, *others = text.splitlines()
-    words, data = first.split(" | ")
-    assert "|" not in words + "".join(others)
+    text, data = first.split(" | ")
+    assert "|" not in text + "".join(others)
     assert "memory=2e+08B;1e+08;5e+08;0" in data.split()
     assert "data_age=1s;30;60;0" in data.split()
     assert "files_1m=60;1:;;0" in data.split()
@@ -107,6 +107,7 @@ def test_check_as_json_is_the_whole_report(capsys: pytest.CaptureFixture[str], c
     assert document["severity"] == "critical"
     assert document["headline"] == "Critical: hazelcast (Hazelcast away)"
     assert {finding["rule"] for finding in document["findings"]} >= {"stale_data", "hazelcast"}
+    assert all(finding["words"] for finding in document["findings"]), "as version 1.0 named it"
 
 
 def test_check_act_keeps_the_alert_for_prefect_and_does_not_repeat_itself(

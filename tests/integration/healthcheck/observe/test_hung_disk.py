@@ -50,7 +50,7 @@ def looks_at(folder: Path) -> list[int]:
     found = []
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if str(folder).encode() in (words := cmdline.read_bytes().split(b"\0")) and b"-m" in words:
+            if str(folder).encode() in (text := cmdline.read_bytes().split(b"\0")) and b"-m" in text:
                 found.append(int(cmdline.parent.name))
         except OSError:
             continue

@@ -85,9 +85,9 @@ def test_a_full_disk_ends_it_and_it_starts_once_there_is_room(small: LocalServer
         free = os.statvfs(small.home)
         os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - 10**6)
     assert small.ended() == EX_IOERR
-    words = small.log.read_text()
-    assert "it cannot write: " in words
-    assert len(words.splitlines()) < 1000
+    text = small.log.read_text()
+    assert "it cannot write: " in text
+    assert len(text.splitlines()) < 1000
     small.start()
     assert small.ended() == EX_IOERR, "not even tried while there is no room"
     filler.unlink()

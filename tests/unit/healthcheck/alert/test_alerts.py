@@ -145,7 +145,7 @@ def test_the_title_is_what_is_wrong_now_also_where_a_consequence_outlives_its_ca
     assert story.alerts[0].title == "stale_data (just back, catching up)"
     story.check(back, finding("stale_data", cause=Cause.PRODUCER_STOPPED))
     assert story.heard["slack/ops"][-1].title == story.alerts[0].title == "stale_data (producer stopped)"
-    assert story.alerts[0].words == ("stale_data is critical",)
+    assert story.alerts[0].sentences == ("stale_data is critical",)
 
 
 def test_the_end_has_the_title_that_was_told_not_that_of_the_passing_return() -> None:

@@ -232,7 +232,7 @@ def test_the_cause_of_stale_data_is_named_and_only_the_action_that_helps_is_take
     answers, before, cause, action = STALE_CASES[case]
     found = judged(snapshot(**answers), earlier(**before) if before is not None else None)["stale_data"]
     assert (found.severity, found.cause, found.action) == (Severity.CRITICAL, cause, action)
-    assert found.words
+    assert found.text
     assert found.look_further
 
 
@@ -249,7 +249,7 @@ def test_a_folder_that_only_the_bridge_cannot_read_is_told_with_its_reason_and_n
     """The check is run by root, say; the folder's mode keeps the bridge out."""
     found = judged(snapshot(**WAITING, status=source_says(state, DENIED)), earlier(**BEFORE_OLD))["stale_data"]
     assert (found.cause, found.action) == (Cause.SOURCE_AWAY, "alert")
-    assert DENIED in found.words
+    assert DENIED in found.text
     assert found.look_further == "namei -l /data/scans/2026-03-24/scan.arrow"
 
 
@@ -257,7 +257,7 @@ def test_another_folder_that_the_bridge_cannot_read_does_not_excuse_one_that_is_
     older = "/data/scans/2026-03-20: Permission denied"
     found = judged(snapshot(**WAITING, status=source_says("ok", older)), earlier(**BEFORE_OLD))["stale_data"]
     assert (found.cause, found.action) == (Cause.BRIDGE_STUCK, "restart_bridge")
-    assert older in found.words
+    assert older in found.text
 
 
 def test_a_source_that_only_the_bridge_misses_is_told_so_and_a_restart_may_bring_it_back() -> None:
@@ -265,20 +265,20 @@ def test_a_source_that_only_the_bridge_misses_is_told_so_and_a_restart_may_bring
     missing = source_says("missing", "/data/scans does not exist")
     found = judged(snapshot(**WAITING, status=missing), earlier(**BEFORE_OLD))["stale_data"]
     assert (found.cause, found.action) == (Cause.BRIDGE_STUCK, "restart_bridge")
-    assert "the bridge says of its source: /data/scans does not exist" in found.words
+    assert "the bridge says of its source: /data/scans does not exist" in found.text
 
 
 def test_without_a_look_at_the_disk_what_the_bridge_cannot_read_explains_that_it_sees_nothing_newer() -> None:
     blind = source_says("ok", DENIED, newest=None)
     found = judged(snapshot(**OLD | {"disk": NOTHING}, status=blind), earlier(**BEFORE_OLD))["stale_data"]
     assert found.cause is Cause.SOURCE_AWAY
-    assert DENIED in found.words
+    assert DENIED in found.text
 
 
 def test_where_both_see_a_source_that_is_away_but_differently_both_reasons_are_told() -> None:
     hangs = DiskView("unreadable", "/data/scans: no answer within 8 s")
     found = judged(snapshot(**OLD | {"disk": hangs}, status=source_says("missing", "gone")), earlier(**BEFORE_OLD))
-    assert "no answer within 8 s; the bridge says: gone" in found["stale_data"].words
+    assert "no answer within 8 s; the bridge says: gone" in found["stale_data"].text
 
 
 def test_bad_files_counted_since_a_restart_of_the_bridge_explain_that_nothing_was_published() -> None:
@@ -365,15 +365,15 @@ def test_a_cluster_that_refuses_the_check_is_told_as_such_and_is_no_reason_to_re
         found = findings[rule]
         assert (found.severity, found.cause, found.action) == (Severity.CRITICAL, Cause.HAZELCAST_REFUSES, "alert")
         assert found.groups == groups
-        assert "refused: Authentication failed" in found.words
-        assert "cannot reach" not in found.words
+        assert "refused: Authentication failed" in found.text
+        assert "cannot reach" not in found.text
 
 
 def test_a_bridge_that_the_cluster_refuses_says_so_where_it_cannot_write_its_status_and_is_not_restarted() -> None:
     own_word = "published 7; hazelcast refuses (prod@10.0.0.5:5701): set bridge_status: SplitBrainProtectionException"
     found = judged(snapshot(status=status(21), unit=replace(RUNNING, status_text=own_word)), earlier())["hazelcast"]
     assert (found.severity, found.cause, found.action) == (Severity.CRITICAL, Cause.HAZELCAST_REFUSES, "alert")
-    assert own_word in found.words
+    assert own_word in found.text
 
 
 @pytest.mark.parametrize("heard", [status(21), None])
@@ -455,22 +455,22 @@ def test_a_crash_is_told_once_and_a_deliberate_restart_is_none(case: str) -> Non
 
 
 def test_a_unit_that_failed_is_told_with_what_happens_next() -> None:
-    assert "its retry timer starts it again" in judged(snapshot(unit=FAILED), earlier())["process_crash"].words
+    assert "its retry timer starts it again" in judged(snapshot(unit=FAILED), earlier())["process_crash"].text
     hung = replace(FAILED, result="timeout")
-    assert "when it was stopped, so it was killed" in judged(snapshot(unit=hung), earlier())["process_crash"].words
+    assert "when it was stopped, so it was killed" in judged(snapshot(unit=hung), earlier())["process_crash"].text
 
 
 def test_a_crash_is_told_with_what_the_journal_says_of_it() -> None:
     line = JournalLine(NOW, 4, "x.service: Main process exited, code=killed, status=9/KILL\n")
     crashed = snapshot(unit=replace(RUNNING, n_restarts=1), journal=JournalBatch((line,), "c"))
-    assert r"status=9/KILL\n)" in judged(crashed, earlier())["process_crash"].words
+    assert r"status=9/KILL\n)" in judged(crashed, earlier())["process_crash"].text
 
 
 def test_a_bridge_stopped_by_an_operator_is_a_warning_of_its_own() -> None:
     findings = judged(snapshot(unit=STOPPED), earlier())
     stopped = findings["process_stopped"]
     assert (stopped.severity, stopped.cause, stopped.action) == (Severity.WARNING, Cause.STOPPED, "alert")
-    assert "since the last check" in stopped.words
+    assert "since the last check" in stopped.text
     assert findings["cpu"].severity is findings["memory"].severity is Severity.OK
 
 
@@ -480,13 +480,13 @@ MASKED = replace(STOPPED, is_masked=True, ended_at=ago(70))
 def test_a_masked_unit_is_called_masked() -> None:
     stopped = judged(snapshot(unit=MASKED), earlier())["process_stopped"]
     assert stopped.title == "process_stopped (unit masked)"
-    assert "its unit is masked, so nothing can start it" in stopped.words
+    assert "its unit is masked, so nothing can start it" in stopped.text
     failed = judged(snapshot(unit=replace(FAILED, is_masked=True)), earlier())["process_crash"]
     assert (failed.title, failed.action) == ("process_crash (unit masked)", "alert")
-    assert "nothing can start it" in failed.words
-    assert "retry timer" not in failed.words
+    assert "nothing can start it" in failed.text
+    assert "retry timer" not in failed.text
     running = judged(snapshot(unit=replace(RUNNING, is_masked=True)), earlier())["process_stopped"]
-    assert (running.severity, running.words) == (Severity.OK, "the unit is active (running), masked")
+    assert (running.severity, running.text) == (Severity.OK, "the unit is active (running), masked")
 
 
 def test_when_the_trouble_began_is_told_where_it_is_known() -> None:
@@ -622,9 +622,9 @@ def test_a_state_that_is_kept_in_the_spare_place_is_told() -> None:
 
 def test_of_the_check_itself_no_more_is_said_than_is_known() -> None:
     quiet = judged(snapshot(), earlier())
-    assert quiet["notifier"].words == "no delivery has failed"
-    assert judged(snapshot(), earlier(), config(groups={}))["notifier"].words == "no recipient is set: nobody is told"
-    assert "written" not in quiet["state"].words, "a look writes nothing"
+    assert quiet["notifier"].text == "no delivery has failed"
+    assert judged(snapshot(), earlier(), config(groups={}))["notifier"].text == "no recipient is set: nobody is told"
+    assert "written" not in quiet["state"].text, "a look writes nothing"
 
 
 def test_a_rule_that_is_switched_off_says_nothing() -> None:
@@ -707,7 +707,7 @@ def test_for_any_snapshot_every_rule_gives_one_finding_and_never_calls_the_unkno
             missing -= {"entry", "status"} if AWAY in (getattr(present.hazelcast, "value", None),) else set()
         assert not missing, (rule, by_rule[rule])
     for finding in findings:
-        assert finding.words
+        assert finding.text
         assert finding.severity is not Severity.UNKNOWN or not finding.groups
         if finding.severity.is_bad:
             assert finding.look_further

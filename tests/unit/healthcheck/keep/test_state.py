@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from healthcheck.keep.state import (
     Store,
 )
 from healthcheck.model.finding import Cause, Finding, Severity
+
+WRITTEN_BY_1_0 = Path(__file__).parent / "state-1.0.json"  # by its own code, of the same `some_state`
 
 
 @pytest.fixture
@@ -135,11 +138,17 @@ def test_a_state_that_can_be_written_nowhere_is_an_error_that_names_both_places(
     assert str(tmp_path / "nor") in str(error.value)
 
 
-def test_what_the_check_of_version_1_0_saw_is_known_after_the_upgrade(health: Health) -> None:
-    Store(health).save(some_state())
-    file = health.state_dir / FILE_NAME
-    file.write_text(file.read_text().replace('"previous_check":', '"seen":'))
-    assert Store(health).load().previous_check == some_state().previous_check
+def test_what_version_1_0_left_is_read_whole_after_the_upgrade(health: Health) -> None:
+    shutil.copy(WRITTEN_BY_1_0, health.state_dir / FILE_NAME)
+    state, meant = Store(health).load(), some_state()
+    assert state.previous_check is not None
+    assert (state.previous_check.entry, state.previous_check.journal_cursor) == (earlier().entry, "cursor")
+    assert [(alert.id, alert.sentences, alert.told) for alert in (*state.alerts, *state.past)] == [
+        (alert.id, alert.sentences, alert.told) for alert in (*meant.alerts, *meant.past)
+    ]
+    assert (state.restarts, state.unreachable, state.sending, state.completed_by) == (
+        *(meant.restarts, meant.unreachable, meant.sending, meant.completed_by),
+    )
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_state(health: Health) -> None:

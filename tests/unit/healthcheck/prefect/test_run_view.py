@@ -30,7 +30,7 @@ STALE = Finding(
 LAG = Finding("high_lag", Severity.WARNING, "lag 12 s")
 BLIND = Finding("cpu", Severity.UNKNOWN, "no answer")
 OPENED = Change("opened", "a1", "stale_data (bridge stuck)", Severity.CRITICAL)
-ALERT = OpenAlert("a1", OPENED.title, Severity.CRITICAL, NOW, STALE.words, groups=("ops",))
+ALERT = OpenAlert("a1", OPENED.title, Severity.CRITICAL, NOW, STALE.text, groups=("ops",))
 
 
 def report(*findings: Finding, **more: Any) -> Report:
