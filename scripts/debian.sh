@@ -25,6 +25,7 @@ LIST="
     chromium-driver          chromedriver    browser
     bindfs                   bindfs          fuse
     strace                   strace          strace
+    rsync                    rsync           rsync
     openssl                  openssl         openssl
     default-jdk-headless     javac           java
     maven                    mvn             java

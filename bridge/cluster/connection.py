@@ -27,6 +27,9 @@ T = TypeVar("T")
 # A call that carries a large scan may take longer: a second for each 10 MB, as on a line of 100 Mbit/s.
 LARGE_BYTES = 1_000_000
 SLOWEST_BYTES_PER_S = 10_000_000
+# A value that is not read within the deadline may be so large.
+FIRST_DOUBT_BYTES = 10_000_000
+MOST_DOUBT_BYTES = 100_000_000
 # How early before its deadline a call whose connection is gone is found.
 CLEANING_SHARE = 0.25
 
@@ -55,6 +58,7 @@ class Cluster:
         self._learnt: tuple[str, ...] = ()  # addresses of members, from the last connection
         self._away = "not connected yet"
         self._refusals: dict[str, str] = {}  # by what was refused
+        self._read_bytes = 0  # what the next read is given time for
         self.lost = asyncio.Event()
 
     @property
@@ -125,7 +129,10 @@ class Cluster:
 
     async def get(self, key: str) -> MapValue | None:
         """What `key` holds; None for nothing. Raises ClusterError."""
-        found: MapValue | None = await self._call(self._require_map().get(key), "get", key)
+        # Its size is not known before. So each try after one without an answer is given longer.
+        size, self._read_bytes = self._read_bytes, min(max(2 * self._read_bytes, FIRST_DOUBT_BYTES), MOST_DOUBT_BYTES)
+        found: MapValue | None = await self._call(self._require_map().get(key), "get", key, size)
+        self._read_bytes = 0
         return found
 
     async def set(self, key: str, value: ByteArray | HazelcastJsonValue) -> None:

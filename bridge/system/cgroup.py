@@ -1,4 +1,4 @@
-"""How much memory the kernel lets this process have: the limit of its control group (MemoryMax= of the unit).
+"""How much memory the kernel lets this process have: the limits of its control group (MemoryHigh=, MemoryMax=).
 
 Reads only; an answer that cannot be had is none.
 """
@@ -21,8 +21,9 @@ def memory_limit_bytes(of: Path = Path("/proc/self/cgroup"), root: Path = CGROUP
     for line in lines:
         _, controllers, group = line.split(":", 2)
         if controllers == "":
-            limits += _limits(root, group, "memory.max")
-            limits += _limits(root / "unified", group, "memory.max")
+            for name in ("memory.max", "memory.high"):  # above `high` it is slowed down until it stands still
+                limits += _limits(root, group, name)
+                limits += _limits(root / "unified", group, name)
         elif "memory" in controllers.split(","):
             limits += _limits(root / "memory", group, "memory.limit_in_bytes")
     return min(limits, default=None)

@@ -1,4 +1,4 @@
-"""Resident memory: after the start, along many scans, and along an outage of Hazelcast with scans arriving."""
+"""Resident memory: after the start, along many scans, at its peak, along an outage of Hazelcast with scans arriving."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from support.hazelcast_member import Member
 
 from bench.processes import Measured
 from bench.scans import Template
+from bench.sightings import Sightings
 
 SAMPLES = 20
+IN_A_ROW = 4
 BACK_S = 60.0
 
 
@@ -29,6 +31,15 @@ def along_scans(
         if done % max(1, scans // SAMPLES) == 0:
             samples.append((done, process.rss_mb()))
     return samples
+
+
+def land_one_by_one(process: Measured, template: Template, numbers: count[int], sightings: Sightings) -> None:
+    """Land a few scans, each once the one before it was seen in the map: each replaces one of its size."""
+    for _ in range(IN_A_ROW):
+        number = next(numbers)
+        process.folder.stage(number, template.numbered(number))
+        process.folder.land(number, time.monotonic_ns)
+        sightings.wait(process.map, number)
 
 
 def along_outage(

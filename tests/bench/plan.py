@@ -39,6 +39,7 @@ class Plan:
     polling_files: int
     memory_scans: int
     memory_rate_hz: float
+    peaks: tuple[int, ...]  # bytes of a scan
     outage_s: float
     outage_rate_hz: float
     archives: tuple[int, ...]  # files
@@ -68,6 +69,7 @@ FULL = Plan(
     polling_files=100_000,
     memory_scans=100_000,
     memory_rate_hz=250.0,
+    peaks=(100 * KB, 10 * MB, 16 * MB, 40 * MB),
     outage_s=600.0,
     outage_rate_hz=10.0,
     archives=(1_000, 100_000, 1_000_000),
@@ -89,6 +91,7 @@ QUICK = Plan(
     polling_files=0,
     memory_scans=1_000,
     memory_rate_hz=250.0,
+    peaks=(16 * MB,),
     outage_s=2.0,
     outage_rate_hz=50.0,
     archives=(1_000, 20_000),

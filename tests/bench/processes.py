@@ -81,6 +81,11 @@ class Measured:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) * 1024 / 1e6
 
+    def peak_mb(self) -> float:
+        """The most that was ever resident, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+
     def _client_arguments(self) -> list[str]:
         return [self._member.address, self._member.cluster_name, self.map, KEY, str(self.folder.day)]
 

@@ -16,11 +16,12 @@ from support.hazelcast_member import Member
 
 from bench import archive, burst, idle, memory, recovery, starts
 from bench.lag import LagMeter, Lags, entry_times_ms
-from bench.plan import KB, Plan, Series
+from bench.plan import KB, MB, Plan, Series
 from bench.processes import KEY, Bridge, Floor, Measured, PollingLoop
 from bench.quantiles import quantiles
 from bench.scans import Template, number_in
 from bench.sightings import Sightings
+from bridge.service.memory_need import AT_REST_BYTES, COPIES
 
 SIZE = 100 * KB  # of a usual scan; the goals are about it
 CLOSE_PAUSE_S = 0.05
@@ -60,6 +61,8 @@ class Session:
             self._measure_lag(size, [series for series in self._plan.lag if series.size == size])
         self._say("idle, memory, bursts")
         summary = self._measure_one_bridge()
+        self._say("memory at its peak")
+        summary |= self._measure_peaks()
         if self._plan.polling_s:
             self._say("polling")
             self._measure_polling()
@@ -73,7 +76,7 @@ class Session:
         rows = [self._lag_row(result) for result in self.lags]
         (usual,) = (row for row in rows if self._is_usual(row))
         ratios = {f"lag_{name}": usual[name] for name in ("p50_over_floor", "p99_over_floor")}
-        order = ("rss_mb", "idle_cpu_pct", "start_ms", "archive_ratio")
+        order = ("rss_mb", "peak_over_floor", "idle_cpu_pct", "start_ms", "archive_ratio")
         return {
             "lag": rows,
             "tables": self._tables,
@@ -137,6 +140,24 @@ class Session:
             {"after": f"{scans} scans", "MB": mb} for scans, mb in samples[:: memory.SAMPLES // 4]
         ]
         return {"rss_mb": round(samples[-1][1], 1), "idle_cpu_pct": round(percent, 3)}
+
+    def _measure_peaks(self) -> dict[str, float]:
+        """Floor and bridge, each with large scans in a row, against what the bridge promises."""
+        rows: list[Row] = []
+        for size in self._plan.peaks:
+            place, template = self._new_place(f"peak-{size}"), Template(size)
+            source = f"max_scan_bytes = {2 * size}"
+            processes = [Floor(self._member, place, size), Bridge(self._member, place, name="peak", source=source)]
+            with Sightings(self._member, *(process.map for process in processes)) as sightings, _running(processes):
+                LagMeter(sightings, self._numbers, seed=0).warm_up(processes, template, 1)
+                for process in processes:
+                    memory.land_one_by_one(process, template, self._numbers, sightings)
+                floor_mb, bridge_mb = (process.peak_mb() for process in processes)
+            promised_mb = (AT_REST_BYTES + COPIES * size) / 1e6
+            rows.append({"scan MB": size / MB, "floor": floor_mb, "bridge": bridge_mb, "promised": promised_mb})
+            self._client.get_map(processes[1].map).destroy()
+        self._tables["memory at its peak (MB)"] = rows
+        return {"peak_over_floor": round(rows[-1]["bridge"] / rows[-1]["floor"], 3)}
 
     def _measure_polling(self) -> None:
         place = self._new_place("polling")

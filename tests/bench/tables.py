@@ -13,6 +13,7 @@ GOALS = {
     "lag_p50_over_floor": "≤ 1.5",
     "lag_p99_over_floor": "≤ 3",
     "rss_mb": "< 90",
+    "peak_over_floor": "",
     "idle_cpu_pct": "< 0.3",
     "start_ms": "",
     "archive_ratio": "1",

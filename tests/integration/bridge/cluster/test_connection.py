@@ -102,6 +102,30 @@ def test_large_values_go_out_whole_and_in_order_with_small_ones_among_them(lent_
     run(test(), lent_member.address)
 
 
+def test_a_value_that_takes_longer_to_read_than_a_call_may_last_is_read_in_the_end(lent_member: Member) -> None:
+    """Its size is not known before; else a large scan in the map would keep the bridge from it for ever."""
+
+    async def test() -> None:
+        with SlowLink(lent_member.port) as link:
+            cluster = to(link.address, lent_member.cluster_name, call_timeout_s=1.0)
+            await cluster.connect()
+            await cluster.set("key", ByteArray.of(b"value"))
+            link.delay_s = 0.6  # each way
+            complaints = []
+            for _ in range(6):
+                try:
+                    assert await cluster.get("key") == ByteArray.of(b"value")
+                    break
+                except ClusterError as error:
+                    complaints.append(str(error))
+            else:
+                pytest.fail(f"never read: {complaints}")
+            assert complaints[0] == "get key: no answer within 1 s"
+            await cluster.close()
+
+    run(test(), lent_member.address)
+
+
 class Exploding:
     """Its pickle, when it is read, calls what must not be called."""
 

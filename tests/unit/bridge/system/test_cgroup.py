@@ -10,6 +10,7 @@ from bridge.system.cgroup import memory_limit_bytes
 
 V1 = "9:memory:/system.slice/bridge.service\n1:name=systemd:/system.slice/bridge.service\n"
 V2 = "0::/system.slice/bridge.service\n"
+HIGH_AND_MAX = (("high", "400"), ("max", "500"))
 UNLIMITED_V1 = "9223372036854771712"
 
 
@@ -20,6 +21,7 @@ UNLIMITED_V1 = "9223372036854771712"
         (V2, {"system.slice/bridge.service/memory.max": "max", "system.slice/memory.max": "1000"}, 1000),
         (V2, {"system.slice/bridge.service/memory.max": "500", "system.slice/memory.max": "1000"}, 500),
         (V2, {"system.slice/bridge.service/memory.max": "max"}, None),
+        (V2, {f"system.slice/bridge.service/memory.{name}": size for name, size in HIGH_AND_MAX}, 400),
         (V2, {}, None),
         (V1, {"memory/system.slice/bridge.service/memory.limit_in_bytes": "524288000"}, 524288000),
         (V1, {"memory/system.slice/bridge.service/memory.limit_in_bytes": UNLIMITED_V1}, None),
