@@ -56,8 +56,8 @@ test: ## run every test; as root it installs what they need from Debian (ARGS=".
 	@scripts/test.sh $(ARGS)
 
 .PHONY: test-unit
-test-unit: setup ## run the tests that need neither services nor root
-	@$(PYTHON) -m pytest tests/unit --numprocesses logical --dist loadgroup -m "not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
+test-unit: setup ## run the quick tests that need neither services nor root
+	@$(PYTHON) -m pytest tests/unit --numprocesses logical --dist loadgroup -m "not exhaustive and not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
 
 .PHONY: check
 check: setup ## lint, format, types, imports, locks: ruff, mypy --strict, import-linter

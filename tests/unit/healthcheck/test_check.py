@@ -579,5 +579,5 @@ class Life(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestLife = Life.TestCase
+TestLife = pytest.mark.exhaustive(Life.TestCase)
 TestLife.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

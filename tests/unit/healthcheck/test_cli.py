@@ -265,6 +265,7 @@ def test_every_command_has_help_with_examples_and_exit_codes(capsys: pytest.Capt
     assert "exit codes" in out
 
 
+@pytest.mark.exhaustive
 def test_check_needs_none_of_prefects_packages(config_file: Path) -> None:
     """A finder that refuses them stands for a machine without them."""
     script = (

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 from support import process
 
 TESTS = """
@@ -18,6 +19,7 @@ def test_grouped(number):
 """
 
 
+@pytest.mark.exhaustive
 def test_the_tests_of_a_group_run_on_one_worker(tmp_path: Path) -> None:
     """Seen to fail without a word: pytest 9.2 made the ids immutable in which pytest-xdist 3.8 keeps the group."""
     (tmp_path / "test_it.py").write_text(TESTS)

@@ -15,6 +15,8 @@ from support.arrow_samples import ARRAYS, LIMIT, PROVENANCE, indices, scan, to_s
 
 from bridge.arrow import InvalidScan, read_metadata
 
+pytestmark = pytest.mark.exhaustive
+
 
 def _samples() -> list[bytes]:
     every = pa.record_batch({name: make().slice(0, 1) for name, make in ARRAYS.items()})

@@ -258,6 +258,7 @@ for path in sorted(folder.iterdir()):
 """
 
 
+@pytest.mark.exhaustive
 def test_no_trap_is_accepted_or_takes_memory(tmp_path: Path) -> None:
     (tmp_path / "harmless").write_bytes(written([scan()], "file", compression="zstd"))
     for name, (_, make) in TRAPS.items():

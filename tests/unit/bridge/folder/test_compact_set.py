@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable, Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def test_the_end_of_one_and_the_beginning_of_the_next_are_none() -> None:
     assert across not in CompactSet([first, second])
 
 
+@pytest.mark.exhaustive
 def test_it_takes_a_small_part_of_the_memory_of_a_set() -> None:
     assert kept_bytes(CompactSet) * 7 < kept_bytes(set)
 

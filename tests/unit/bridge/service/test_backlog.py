@@ -483,5 +483,5 @@ class NothingIsLost(RuleBasedStateMachine):
         assert (waiting is not None) == (due_in_s == 0)
 
 
-TestNothingIsLost = NothingIsLost.TestCase
+TestNothingIsLost = pytest.mark.exhaustive(NothingIsLost.TestCase)
 TestNothingIsLost.settings = settings(max_examples=60, stateful_step_count=40)

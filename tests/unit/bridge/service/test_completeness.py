@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -108,5 +109,5 @@ class OnlyWholeFilesCount(RuleBasedStateMachine):
             self.read_the_next(valid=True)
 
 
-TestOnlyWholeFilesCount = OnlyWholeFilesCount.TestCase
+TestOnlyWholeFilesCount = pytest.mark.exhaustive(OnlyWholeFilesCount.TestCase)
 TestOnlyWholeFilesCount.settings = settings(max_examples=200, stateful_step_count=30)

@@ -87,6 +87,7 @@ def test_a_name_that_is_no_utf8_is_told_escaped() -> None:
     assert decode(encode({"SCAN_PATH": "a\udcffb"})) == [("SCAN_PATH", rb"a\udcffb")]
 
 
+@pytest.mark.exhaustive
 @given(st.dictionaries(st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True), st.text()))
 def test_every_value_arrives_as_it_was(fields: dict[str, str]) -> None:
     expected = [(name, value.encode(errors="backslashreplace")) for name, value in fields.items()]

@@ -415,6 +415,7 @@ def by_alert(changes: Iterable[Change]) -> dict[str, list[Change]]:
     return sorted_out
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=200)
 @given(st.lists(steps, max_size=30))
 def test_for_any_history_nobody_is_told_twice_and_nothing_is_lost(history: list[dict[str, object]]) -> None:
