@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hazelcast
@@ -104,9 +104,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _skipped_in_ci(terminalreporter):
-        terminalreporter.write_line("in CI everything must run: a skipped test counts as failed", red=True)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"{item.nodeid}: skipped, but in CI everything must run"
+    return report
 
 
 @pytest.hookimpl(trylast=True)
@@ -116,9 +119,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     left = watchman.sweep() if watchman else ""
     if left and reporter:
         reporter.write_line(f"\nthe tests left processes behind; they are ended now:\n{left}", red=True)
-    if session.exitstatus == pytest.ExitCode.OK and (left or (reporter and _skipped_in_ci(reporter))):
+    if left and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def _skipped_in_ci(reporter: pytest.TerminalReporter) -> bool:
-    return bool(os.environ.get("CI")) and "skipped" in reporter.stats

