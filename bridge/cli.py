@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.command_line import CommandLine, Parser, say_if_root
-from bridge.commands import simulate
+from bridge.commands import replay, simulate
 from bridge.config_file import ConfigError
 from bridge.system import interrupt
 
@@ -45,6 +45,11 @@ signals: SIGTERM and SIGINT stop, SIGHUP reloads the configuration
     "check-config": "examples:\n  scan-bridge check-config --config ./config.toml\n",
     "status": "examples:\n  scan-bridge status\n  scan-bridge status --json | jq .counters\n",
     "latest": "examples:\n  scan-bridge latest\n  scan-bridge latest --format arrow -o scan.arrows\n",
+    "replay": """\
+examples:
+  scan-bridge replay /data/eigen_scans --into /tmp/replayed --from 2026-03-24T08:00 --to 2026-03-24T17:30
+  scan-bridge replay /data/eigen_scans --into /tmp/replayed --speed 10
+""",
     "simulate": "examples:\n  scan-bridge simulate /tmp/scans --rate 2 --duration 60\n",
 }
 
@@ -82,6 +87,7 @@ def parser() -> Parser:
     simulate.add_arguments(
         line.add("simulate", "write realistic scans into a folder, as the producer would", config=False)
     )
+    replay.add_arguments(line.add("replay", "write an archive's scans again, with the times of now", config=False))
     return top
 
 
@@ -137,4 +143,5 @@ COMMANDS = {
     "status": _status,
     "latest": _latest,
     "simulate": simulate.run,
+    "replay": replay.run,
 }

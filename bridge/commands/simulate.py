@@ -18,6 +18,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bridge.commands.arguments import moment, positive_count, positive_number
 from bridge.system import interrupt
 
 IN_PLACE_S = 0.2  # how long writing in place takes
@@ -140,20 +141,6 @@ def _produce(args: argparse.Namespace, stop: threading.Event) -> None:
     print(f"wrote {written} scans, {bad} of them bad; the newest is {newest}")
 
 
-def positive_number(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1000000")
-    return value
-
-
-def positive_count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-
 def asset_count(text: str) -> int:
     value = int(text)
     if not 2 <= value <= 200:  # more take minutes to decompose; --windows makes scans bigger at no such cost
@@ -166,8 +153,3 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not 0 to 1")
     return value
-
-
-def moment(text: str) -> datetime:
-    parsed = datetime.fromisoformat(text)
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -1,0 +1,31 @@
+"""Types of arguments on the command line. What raises ValueError or ArgumentTypeError is wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+
+
+def positive_number(text: str) -> float:
+    """A number above 0, at most a million."""
+    value = float(text)
+    if not 0 < value <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1000000")
+    return value
+
+
+def positive_count(text: str) -> int:
+    """1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def moment(text: str) -> datetime:
+    """A time as ISO 8601 has it; UTC, if it does not say."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not a time such as 2026-03-24T08:00") from error
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
