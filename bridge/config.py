@@ -18,15 +18,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from pydantic_settings.exceptions import SettingsError
 
+from bridge import config_environment
 from bridge.config_file import ENV_PREFIX
 from bridge.config_file import ConfigError as ConfigError
 from bridge.config_types import AbsolutePath, Bytes, CredentialFile, Seconds, SecondsOrZero, Section, host_port
 from bridge.system.files import exposed
-
-ENVIRONMENT_HINT = f"""a list is written as JSON: {ENV_PREFIX}HAZELCAST__MEMBERS='["10.0.0.5:5701"]'"""
 
 
 class Source(Section):
@@ -171,10 +168,8 @@ class Metrics(Section):
         return host_port(listen) if listen else listen
 
 
-class Config(BaseSettings):
+class Config(Section):
     """The whole configuration. `health` belongs to the health check and is validated there."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 
     source: Source
     hazelcast: Hazelcast = Field(default_factory=Hazelcast)
@@ -186,18 +181,6 @@ class Config(BaseSettings):
         description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins.",
     )
     health: Any = Field(None, description="The health check's own settings; see there.")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file (which arrives as init arguments)."""
-        return env_settings, init_settings
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -217,15 +200,10 @@ def load(path: Path, model: type[ConfigT]) -> ConfigT:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     _refuse_unknown_environment(model)
-    for key in document:
-        if key.startswith("_"):  # pydantic-settings would take it for an option of its own
-            raise ConfigError(f"{path}: {key}: unknown key")
     try:
-        config = model(**document)
+        config = model.model_validate(config_environment.overlaid(document, model, os.environ))
     except ValidationError as error:
         raise ConfigError("\n".join(_line(path, item) for item in error.errors())) from error
-    except SettingsError as error:
-        raise ConfigError(f"environment: {error}: {error.__cause__}; {ENVIRONMENT_HINT}") from error
     for file in config.hazelcast.credential_files:
         _check_credential(path, file, is_secret=file in config.hazelcast.secret_files)
     return config

@@ -48,4 +48,4 @@ def host_port(address: str) -> str:
 class Section(BaseModel):
     """Base of every section: immutable, and a key nobody reads is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

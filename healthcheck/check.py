@@ -31,7 +31,6 @@ from healthcheck.model.observation import LeftBehind, Scope, Snapshot
 from healthcheck.model.report import ActionTaken, MuteShown, Report
 from healthcheck.observe import probes, watcher
 from healthcheck.observe.probes import Observed
-from healthcheck.present import textfile
 
 __all__ = [
     "AlreadyRunning",
@@ -249,6 +248,9 @@ class _Check:
         if target is None:
             return report
         try:
+            # Only who wants metrics pays for the import.
+            from healthcheck.present import textfile
+
             replace_file(target, textfile.text(report, len(self._state.restarts.times)), mode=0o644)
         except OSError as error:
             problem = f"{target}: {error.strerror}; no metrics of this check"

@@ -9,10 +9,9 @@ last word: nothing passes that it does not read from the very same bytes.
     messages    the encapsulated messages of a file or a stream
     schema      the schema's metadata, read and extended; what its fields are
     limits      what a scan costs to decode, before anything is decoded
+    metadata    what a stream says of itself
     verify      pyarrow decodes the original
     scan        all of it: `parse`
+
+Nothing is imported here, since `metadata` is asked for by programs that need no pyarrow.
 """
-
-from bridge.arrow.scan import InvalidScan, Scan, parse, read_metadata
-
-__all__ = ["InvalidScan", "Scan", "parse", "read_metadata"]

@@ -12,17 +12,10 @@ from dataclasses import dataclass, field
 from bridge.arrow.flatbuffer import Malformed
 from bridge.arrow.format import MessageHeader
 from bridge.arrow.limits import Limits
-from bridge.arrow.messages import END_OF_STREAM, Message, Opened, framed, open_content, schema_message
+from bridge.arrow.messages import END_OF_STREAM, Message, Opened, framed, open_content
+from bridge.arrow.metadata import Buffer, InvalidScan
 from bridge.arrow.schema import SchemaSource
 from bridge.arrow.verify import OwnReading, verify
-
-Buffer = bytes | bytearray | memoryview
-
-_REASON_LENGTH = 300
-
-
-class InvalidScan(Exception):
-    """The bytes are not a complete, valid Arrow IPC file or stream. `str(error)` is one line for the operator."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +60,8 @@ def parse(content: Buffer, max_decoded_bytes: int) -> Scan:
         if opened.is_file and not batches:  # then nobody has looked at its dictionaries
             verify(b"".join(scan.with_metadata({})), own._replace(is_file=False))
     except (Malformed, MemoryError) as error:
-        raise InvalidScan(_one_line(str(error) or "not enough memory")) from error
+        raise InvalidScan.because(str(error) or "not enough memory") from error
     return scan
-
-
-def read_metadata(stream: Buffer) -> dict[str, str]:
-    """The schema's custom metadata of an IPC stream. Reads the schema message only.
-
-    Raises:
-        InvalidScan: it does not begin like an Arrow IPC stream.
-    """
-    try:
-        return SchemaSource.of_stream(schema_message(memoryview(stream).cast("B")).table).metadata()
-    except Malformed as error:
-        raise InvalidScan(_one_line(str(error))) from error
 
 
 def _admitted(opened: Opened, limits: Limits) -> tuple[tuple[Buffer, ...], int]:
@@ -101,9 +82,3 @@ def _surveyed(leading: Message) -> memoryview:
     """A file's first message, after a look at what it costs to read."""
     SchemaSource.of_stream(leading.table).survey()
     return leading.whole
-
-
-def _one_line(text: str) -> str:
-    """Safe to log: names in a scan may hold anything."""
-    line = "".join(c if c.isprintable() else " " for c in text)
-    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 1] + "…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hazelcast.core import HazelcastJsonValue
 from pydantic import ValidationError
 
-from bridge.arrow import InvalidScan, read_metadata
+from bridge.arrow.metadata import InvalidScan, read_metadata
 from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
 from bridge.model.provenance import Provenance
 from bridge.model.status import SCHEMA_VERSION, BridgeStatus

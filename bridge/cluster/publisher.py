@@ -10,7 +10,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from bridge.arrow import Scan
+from bridge.arrow.scan import Scan
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.entries import UnreadableEntry, provenance_of
 from bridge.cluster.hazelcast_client import ByteArray, MapValue

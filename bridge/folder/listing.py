@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.folder.day_folder import DayFolder
 from bridge.folder.file_system import Remote, remote, stat_file
 from bridge.model.order import OrderKey, ScanFile
-from bridge.model.status import SourceState
+
+if TYPE_CHECKING:  # the check starts a process for each look, which has no time for pydantic
+    from bridge.model.status import SourceState
+
 
 DAY_FOLDER = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 

@@ -11,7 +11,8 @@ import logging
 import time
 from dataclasses import replace
 
-from bridge.arrow import InvalidScan, Scan, parse
+from bridge.arrow.metadata import InvalidScan
+from bridge.arrow.scan import Scan, parse
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig

@@ -1,22 +1,19 @@
-"""Looks for the newest scan files on disk, in a process of its own: a dead NFS server must cost only this answer.
-
-`python -m healthcheck.observe.disk ROOT SCAN_DAYS GRACE_S` looks, and writes JSON; `look` starts it, with a deadline.
-"""
+"""Looks for the newest scan files on disk, in a process of its own: a dead NFS server must cost only this answer."""
 
 from __future__ import annotations
 
+import json
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from bridge.folder.listing import ScanRoot
+from bridge.model.order import ScanFile
 from healthcheck.model.observation import DiskView
-from healthcheck.observe import commands
-from healthcheck.observe.commands import CommandError
+from healthcheck.observe import commands, disk_look
+from healthcheck.observe.commands import CommandError, Ran
 
-_ADAPTER = TypeAdapter(DiskView)
+# Neither the environment, nor the working directory, nor what is installed can slow down or change the look.
+_LOOK = (sys.executable, "-I", "-S", disk_look.__file__)
 
 
 def list_newest(root: Path, scan_days: int, grace_s: float, deadline_s: float) -> DiskView:
@@ -26,23 +23,21 @@ def list_newest(root: Path, scan_days: int, grace_s: float, deadline_s: float) -
         CommandTimeout: no answer in time: the source is as good as unreadable.
         CommandError: the look failed otherwise.
     """
-    command = [sys.executable, "-m", "healthcheck.observe.disk", str(root), str(scan_days), str(grace_s)]
-    ran = commands.run(command, deadline_s)
+    ran = commands.run([*_LOOK, str(root), str(scan_days), str(grace_s)], deadline_s)
     try:
-        return _ADAPTER.validate_json(ran.out)
-    except ValidationError as error:
-        last = ran.err.strip().splitlines()[-1:] or [f"exit status {ran.status}"]
-        raise CommandError(f"the look at {root} failed: {last[0]}") from error
+        return _view(json.loads(ran.out))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"the look at {root} failed: {_last_line(ran)}") from error
 
 
-def view(root: Path, scan_days: int, grace_s: float, now_ns: int) -> DiskView:
-    """The look itself, in this process."""
-    found = ScanRoot(root, scan_days, lambda: None).list_newest(None)
-    settled_ns = now_ns - int(grace_s * 1e9)
-    settled = next((file for file in found.files if max(file.mtime_ns, file.ctime_ns) <= settled_ns), None)
-    return DiskView(found.state, found.reason, found.files[0] if found.files else None, settled)
+def _view(answer: dict[str, Any]) -> DiskView:
+    return DiskView(answer["state"], answer["reason"], _file(answer["newest"]), _file(answer["settled"]))
 
 
-if __name__ == "__main__":
-    answer = view(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), time.time_ns())
-    sys.stdout.buffer.write(_ADAPTER.dump_json(answer))
+def _file(fields: list[Any] | None) -> ScanFile | None:
+    return None if fields is None else ScanFile(*fields)
+
+
+def _last_line(ran: Ran) -> str:
+    lines = ran.err.strip().splitlines()
+    return lines[-1] if lines else f"exit status {ran.status}"

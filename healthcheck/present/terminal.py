@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
 
 from pydantic import TypeAdapter
 
@@ -16,8 +17,6 @@ from healthcheck.text import clock, duration
 
 # Units of measurement that Nagios knows; others are left out of the performance data, not out of the text.
 _NAGIOS_UNITS = ("s", "%", "B")
-_REPORT = TypeAdapter(Report)
-_ALERTS = TypeAdapter(list[Alert])
 
 
 def nagios(report: Report) -> str:
@@ -39,13 +38,13 @@ def nagios(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """The whole report; `severity` and `headline` first."""
-    document = _REPORT.dump_python(report, mode="json", by_alias=True)
+    document = _report_adapter().dump_python(report, mode="json", by_alias=True)
     return json.dumps({"severity": report.severity, "headline": report.headline, **document}, indent=2)
 
 
 def alerts_json(alerts: Iterable[Alert]) -> str:
     """Alerts as they are kept."""
-    return _ALERTS.dump_json(list(alerts), indent=2, by_alias=True).decode()
+    return TypeAdapter(list[Alert]).dump_json(list(alerts), indent=2, by_alias=True).decode()
 
 
 def alert_lines(alerts: Iterable[Alert]) -> list[str]:
@@ -104,3 +103,9 @@ def _limit(number: Number, limit: float | None) -> str:
 def _no_pipe(text: str) -> str:
     """What follows a | is performance data to Nagios."""
     return text.replace("|", "/")
+
+
+@cache
+def _report_adapter() -> TypeAdapter[Report]:
+    """Made when it is needed: that takes longer than the text of a check."""
+    return TypeAdapter(Report)

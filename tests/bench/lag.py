@@ -18,7 +18,7 @@ from bench.plan import FLAT_OUT, Series
 from bench.processes import KEY, Measured
 from bench.scans import Template
 from bench.sightings import Sightings
-from bridge.arrow import read_metadata
+from bridge.arrow.metadata import read_metadata
 from bridge.model.provenance import Provenance
 
 # As fast as possible: a block ends when so much was written, so that the disk is not what is measured.

@@ -13,8 +13,8 @@ import pyarrow as pa
 from support import arrow_craft as craft
 from support.arrow_craft import Batch
 
-from bridge.arrow import parse
 from bridge.arrow.flatbuffer import Table, root
+from bridge.arrow.scan import parse
 
 PROVENANCE = {"scan_bridge.source": "2026-03-24/scan_0815.arrow", "scan_bridge.sequence": "7"}
 LIMIT = 2**24

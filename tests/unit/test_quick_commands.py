@@ -1,12 +1,19 @@
-"""What prints no more than words imports nothing that takes time: --version, --help and completion answer at once."""
+"""What prints no more than words imports nothing that takes time: --version, --help and completion answer at once.
+
+A check, made once a minute for ever, imports only what it needs.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import process
+
+from healthcheck.observe import disk_look
 
 SLOW = ("asyncio", "hazelcast", "prefect", "prometheus_client", "pyarrow", "pydantic", "rich", "selenium", "watchdog")
 
@@ -30,6 +37,30 @@ def test_it_imports_nothing_that_takes_time(command: str, arguments: list[str], 
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "argparse" in imported
     assert imported.isdisjoint((*SLOW, *more))
+
+
+def test_a_check_imports_neither_pyarrow_nor_prefect_nor_what_makes_metrics(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"""
+        source.root = "{tmp_path}"
+        hazelcast = {{members = ["127.0.0.1:1"], connect_timeout_s = 0.1}}
+        health.state_dir = "{tmp_path}"
+    """)
+    done = imported_by("healthcheck.cli", "check", "--config", str(file))
+    assert done.returncode == 2  # Hazelcast is away
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "hazelcast" in imported
+    assert imported.isdisjoint(
+        ("apprise", "numpy", "prefect", "prometheus_client", "pyarrow", "pydantic_settings", "rich")
+    )
+
+
+def test_the_process_that_looks_at_the_disk_imports_nothing_that_is_installed(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-I", "-S", disk_look.__file__, str(tmp_path), "2", "10"]
+    done = process.run(command)
+    assert json.loads(done.stdout)["state"] == "empty"
+    assert "bridge.folder.listing" in done.stderr
+    assert not any(name in done.stderr for name in SLOW)
 
 
 def imported_by(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from bridge.config import Source
 from healthcheck.check import Inspector
 from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.model.observation import DiskView, value_of
-from healthcheck.observe import commands, probes
+from healthcheck.observe import commands, disk_look, probes
 from healthcheck.observe.commands import CommandTimeout
 
 pytestmark = [pytest.mark.root, pytest.mark.fuse]
@@ -50,7 +50,10 @@ def looks_at(folder: Path) -> list[int]:
     found = []
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if str(folder).encode() in (text := cmdline.read_bytes().split(b"\0")) and b"-m" in text:
+            if (
+                str(folder).encode() in (text := cmdline.read_bytes().split(b"\0"))
+                and disk_look.__file__.encode() in text
+            ):
                 found.append(int(cmdline.parent.name))
         except OSError:
             continue

@@ -13,7 +13,7 @@ from support import arrow_craft as craft
 from support.arrow_craft import INT, INT32, UTF8, Batch
 from support.arrow_samples import ARRAYS, LIMIT, PROVENANCE, indices, scan, to_stream, words, written
 
-from bridge.arrow import InvalidScan, read_metadata
+from bridge.arrow.metadata import InvalidScan, read_metadata
 
 pytestmark = pytest.mark.exhaustive
 

@@ -10,8 +10,9 @@ from support import arrow_craft as craft
 from support.arrow_craft import INT, INT32, UTF8, Batch
 from support.arrow_samples import LIMIT, assert_unchanged, indices, scan, texts, words, written
 
-from bridge.arrow import InvalidScan, parse
 from bridge.arrow.flatbuffer import Table, root
+from bridge.arrow.metadata import InvalidScan
+from bridge.arrow.scan import parse
 
 ONE_INT = craft.schema([craft.a_field("x", INT, INT32)])
 

@@ -30,7 +30,7 @@ from support.arrow_craft import (
 )
 from support.arrow_samples import PROVENANCE, indices, scan, texts, to_stream, written
 
-from bridge.arrow import InvalidScan
+from bridge.arrow.metadata import InvalidScan
 
 LIMIT = 2**22
 MEGABYTE = bytes(2**20)
@@ -236,7 +236,8 @@ TRAPS: dict[str, tuple[str, Callable[[], bytes]]] = {
 CHILD = """
 import json, resource, sys
 from pathlib import Path
-from bridge.arrow import InvalidScan, parse
+from bridge.arrow.metadata import InvalidScan
+from bridge.arrow.scan import parse
 
 def refusal(content):
     try:

@@ -15,7 +15,8 @@ import pytest
 from pyarrow import csv, feather, orc, parquet
 from support.arrow_samples import LIMIT, scan, written
 
-from bridge.arrow import InvalidScan, parse
+from bridge.arrow.metadata import InvalidScan
+from bridge.arrow.scan import parse
 
 TABLE = pa.table({"time": [1, 2], "value": [0.5, 1.5]})
 

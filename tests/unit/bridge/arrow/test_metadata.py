@@ -23,8 +23,8 @@ from support.arrow_samples import (
     written,
 )
 
-from bridge.arrow import InvalidScan, read_metadata
 from bridge.arrow.flatbuffer import Table
+from bridge.arrow.metadata import InvalidScan, read_metadata
 
 
 @pytest.mark.parametrize("format_", FORMATS)

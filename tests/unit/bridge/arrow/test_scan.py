@@ -22,7 +22,7 @@ from support.arrow_samples import (
     written,
 )
 
-from bridge.arrow import InvalidScan, read_metadata
+from bridge.arrow.metadata import InvalidScan, read_metadata
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

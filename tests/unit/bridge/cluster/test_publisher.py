@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hazelcast.serialization.data import Data
 
-from bridge.arrow import Scan, parse
+from bridge.arrow.scan import Scan, parse
 from bridge.cluster.connection import Cluster, ClusterError, call_deadline_s
 from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
 from bridge.cluster.publisher import Publisher, _provenance

@@ -18,7 +18,7 @@ from support import process
 from support.health_cases import config
 
 from healthcheck.model.observation import CpuReading, DiskView, Known, LeftBehind, Unknown
-from healthcheck.observe import commands, disk, journal, probes, procfs, systemd
+from healthcheck.observe import commands, disk, disk_look, journal, probes, procfs, systemd
 from healthcheck.observe.commands import CommandError, CommandTimeout, Ran
 
 NOW = datetime(2026, 3, 24, 8, 15, tzinfo=UTC)
@@ -269,8 +269,16 @@ def test_the_newest_scan_and_the_newest_settled_one_are_found(tmp_path: Path) ->
     found = disk.list_newest(tmp_path, 2, 10.0, 30)
     assert found.newest is not None
     assert (found.state, found.newest.path, found.settled) == ("ok", "2026-03-24/c.arrow", None)
-    later = disk.view(tmp_path, 2, 10.0, time.time_ns() + 20 * 10**9)
-    assert later.settled == later.newest
+    later = disk_look.look(tmp_path, 2, 10.0, time.time_ns() + 20 * 10**9)
+    assert later["settled"] == later["newest"] == found.newest
+
+
+def test_a_scan_whose_name_is_no_text_is_found_as_well(tmp_path: Path) -> None:
+    name = os.fsdecode(b"2026-03-24/\xff.arrow")
+    scans(tmp_path, (name, 30))
+    found = disk.list_newest(tmp_path, 2, 10.0, 30)
+    assert found.newest is not None
+    assert found.newest.path == name
 
 
 def test_a_source_that_is_missing_or_empty_is_an_answer_with_its_reason(tmp_path: Path) -> None:
