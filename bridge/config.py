@@ -201,7 +201,7 @@ def load(path: Path, model: type[ConfigT]) -> ConfigT:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     _refuse_unknown_environment(model)
     try:
-        config = model.model_validate(config_environment.overlaid(document, model, os.environ))
+        config = model.model_validate(config_environment.overlaid(document, model))
     except ValidationError as error:
         raise ConfigError("\n".join(_line(path, item) for item in error.errors())) from error
     for file in config.hazelcast.credential_files:

@@ -264,7 +264,8 @@ def test_a_variable_nobody_reads_is_refused(file: Path, monkeypatch: pytest.Monk
 def test_a_list_that_is_no_json_is_refused_with_an_example(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCAN_BRIDGE_HAZELCAST__MEMBERS", "10.0.0.5:5701")
     said = refusal(file)
-    assert said.startswith("environment variable SCAN_BRIDGE_HAZELCAST__MEMBERS: not valid JSON: ")
+    assert said.startswith("environment: ")
+    assert "hazelcast" in said
     assert "SCAN_BRIDGE_HAZELCAST__MEMBERS='[\"10.0.0.5:5701\"]'" in said
 
 
