@@ -59,6 +59,11 @@ class Facts:
         return value_of(self.snapshot.unit)
 
     @property
+    def is_down(self) -> bool:
+        """Whether the bridge is known not to run."""
+        return self.unit is not None and not self.unit.is_running
+
+    @property
     def status(self) -> BridgeStatus | None:
         """The bridge's own status, if the map holds one."""
         return value_of(self.snapshot.status)

@@ -16,7 +16,7 @@ def judge(facts: Facts) -> Judgement:
     asked = [probe for probe in PROBES if facts.is_local or probe not in LOCAL_PROBES]
     # What needs the cluster or the process has no answer without it; that is told by its own rule.
     excused = {"entry", "status"} if facts.reachable is False else set()
-    if facts.unit is not None and not facts.unit.is_running:
+    if facts.is_down:
         excused |= {"cpu", "memory_bytes"}
     answers = {probe: getattr(facts.snapshot, probe) for probe in asked if probe not in excused}
     silent = {probe: answer.reason for probe, answer in answers.items() if not isinstance(answer, Known)}

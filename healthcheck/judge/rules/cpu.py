@@ -15,7 +15,7 @@ STARTING_S = 30.0
 def judge(facts: Facts) -> Judgement:
     """CPU time since the last check; of a new process, since its start."""
     rule = facts.rules.cpu
-    if facts.unit is not None and not facts.unit.is_running:
+    if facts.is_down:
         return ok("the bridge does not run")
     now = value_of(facts.snapshot.cpu)
     if now is None:

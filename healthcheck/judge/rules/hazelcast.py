@@ -18,7 +18,7 @@ def judge(facts: Facts) -> Judgement:
         return _refused(facts, facts.refusal)
     if not reach.value.reachable:
         return _unreachable(facts, reach.value.detail)
-    if facts.unit is not None and not facts.unit.is_running:
+    if facts.is_down:
         return ok("this check reaches the cluster; the bridge does not run")
     if facts.heartbeat == "unknown":
         return unknown("this check reaches the cluster; the bridge's heartbeat cannot be told")

@@ -12,7 +12,7 @@ from healthcheck.text import megabytes
 def judge(facts: Facts) -> Judgement:
     """Memory in use now."""
     rule = facts.rules.memory
-    if facts.unit is not None and not facts.unit.is_running:
+    if facts.is_down:
         return ok("the bridge does not run")
     used = value_of(facts.snapshot.memory_bytes)
     if used is None:
