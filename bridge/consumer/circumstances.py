@@ -84,6 +84,7 @@ class Circumstances:
         self._asked_s: float | None = None
         self._looked_s = 0.0
         self._bridges: dict[str, Heard] = {}
+        self.is_known = False  # whether the bridges were asked at all
 
     def asked(self, now_s: float) -> None:
         """Hazelcast was asked, and has not answered yet."""
@@ -108,6 +109,7 @@ class Circumstances:
             for report in reports
         }
         self._looked_s = now[0]
+        self.is_known = True
 
     def away(self, now_s: float) -> str | None:
         """Why Hazelcast counts as away; None if it does not."""

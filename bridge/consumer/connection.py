@@ -168,7 +168,9 @@ class Connection:
         """Ask for the newest scan, and for how the bridges are."""
         settings = self._settings
         asked_s = steady_s()
-        self._newest.offer(await self._ask(session, scans.get(settings.scan_key), f"get {settings.scan_key}"), asked_s)
+        value = await self._ask(session, scans.get(settings.scan_key), f"get {settings.scan_key}")
+        self._circumstances.is_there()
+        self._newest.offer(value, asked_s)
         self._newest.looked()
         self._heard_s = steady_s()
         opening = f"opening map {settings.status_map}"
@@ -180,6 +182,7 @@ class Connection:
         texts = [entry.to_string() for entry in entries if isinstance(entry, HazelcastJsonValue)]
         reports = [parse_report(text, settings.map, settings.scan_key) for text in texts]
         self._circumstances.told(filter(None, reports), (steady_s(), time.time_ns()))
+        self._newest.looked()
 
     async def _ask(self, session: Session, answer: Coroutine[Any, Any, T], what: str) -> T:
         """As `Session.call`, and how long an answer is outstanding is known to who wonders about it meanwhile."""

@@ -56,6 +56,8 @@ class Newest:
                 return scan
             if self._comes_late(scan, now_s):
                 return Stale(scan, Cause.COMES_LATE)
+            if not self._circumstances.is_known and now_s < self._decided_by_s:
+                return None  # it is about to be known why
             return Stale(scan, *self._circumstances.cause(scan, now_s))
         away = self._circumstances.away(now_s)
         if away is None:
@@ -107,11 +109,9 @@ class Newest:
             self.changed.notify_all()
 
     def looked(self) -> None:
-        """The map was asked and what it holds was offered: somebody may wait for just that."""
-        self._circumstances.is_there()
-        if self._scan is None:
-            with self.changed:
-                self.changed.notify_all()
+        """The map was asked and what it holds was offered, or the bridges: somebody may wait for just that."""
+        with self.changed:
+            self.changed.notify_all()
 
     def close(self) -> None:
         """Let all who wait go."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import hazelcast
@@ -70,11 +72,12 @@ def compressed(rows: int) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def test_the_python_example_prints_the_newest_scan(publishing: Publishing) -> None:
-    command = (sys.executable, "latest_scan.py")
+@pytest.mark.parametrize("example", ["newest_scan.py", "latest_scan.py"])
+def test_the_python_example_prints_the_newest_scan(publishing: Publishing, example: str) -> None:
+    command = (sys.executable, example)
     before = publishing.run(*command, folder=EXAMPLES / "python")
     assert (before.returncode, before.stdout) == (1, "")
-    assert before.stderr.endswith("no scan yet\n")
+    assert "no scan" in before.stderr.splitlines()[-1]
 
     publishing.bridge.start()
     publishing.publish("a")
@@ -124,36 +127,44 @@ def node_modules() -> Path:
     return cached(f"node-example-{version}", install) / "node_modules"
 
 
-def test_the_listening_example_tells_of_new_scans_and_of_staleness_even_while_hazelcast_hangs(
+def test_the_strategy_follows_and_keeps_its_hands_off_while_the_producer_is_silent_or_hazelcast_hangs(
     publishing: Publishing, own_member: Member, tmp_path: Path
 ) -> None:
     publishing.bridge.start()
-    now_ns = time.time_ns()
-    first = publishing.publish("first", mtime_ns=now_ns - 120 * 10**9)
+    first = publishing.publish("first", mtime_ns=time.time_ns() - 120 * 10**9)
     output = tmp_path / "output"
     with output.open("w") as file:
-        command = (sys.executable, "-u", EXAMPLES / "python" / "on_new_scan.py")
-        listening = process.start(command, env=publishing.environment, stdout=file)
+        command = (sys.executable, "-u", EXAMPLES / "python" / "strategy.py")
+        strategy = process.start(command, env=publishing.environment | {"MAX_AGE_S": "20"}, stdout=file)
+    told: list[str] = []
 
-    def expect(*starts: str) -> None:
+    def expect(*patterns: str) -> None:
         def lines() -> list[str]:
-            return output.read_text().splitlines()
+            """Without what the log says of the connection."""
+            return [line for line in output.read_text().splitlines() if not line.startswith("Hazelcast ")]
 
+        told.extend(patterns)
         eventually(
-            lambda: len(lines()) >= len(starts) and all(map(str.startswith, lines(), starts)),
-            lambda: f"{starts} in {lines()}",
+            lambda: len(lines()) >= len(told) and all(map(re.fullmatch, told, lines())),
+            lambda: f"{told} in {lines()}",
+            60,
         )
 
     try:
-        told = [f"1 {first} 20", "stale: the newest scan is 12"]
-        expect(*told)
-        told.append(f"2 {publishing.publish('second', scan(rows=7), time.time_ns() - 25 * 10**9)} 7")
-        expect(*told)
+        expect(f"hands off: {first} is 12\\d.\\d s old: the producer has stopped.*")
+        expect(f"2 {publishing.publish('second', scan(rows=7), time.time_ns() - 15 * 10**9)} 7 0")
+        expect(".*second.arrow is 20.* old: the producer has stopped.*")
+        expect(f"3 {publishing.publish('third', mtime_ns=time.time_ns() - 15 * 10**9)} 20 0")
         own_member.pause()
-        told.append("stale: the newest scan is 30.")
-        expect(*told)
+        expect(".*third.arrow is 20.* old: Hazelcast does not answer.*")
         own_member.resume()
-        told.append(f"3 {publishing.publish('third')} 20")
-        expect(*told)
+        expect(f"4 {publishing.publish('fourth')} 20 0")
+        own_member.kill()
+        expect(".*fourth.arrow is 20.* old: Hazelcast does not answer.*")
+        own_member.start()
+        publishing = replace(publishing, client=own_member.client())
+        expect(rf"\d+ {publishing.publish('fifth')} 20 0")
+        strategy.send_signal(signal.SIGINT)
+        assert strategy.wait(30) == 0
     finally:
-        process.kill(listening)
+        process.kill(strategy)

@@ -17,6 +17,13 @@ RULES = Rules()
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 EXAMPLES = DOCS / "examples"
+SHOWN = {
+    "python example": "python/newest_scan.py",
+    "java example": "java/src/main/java/LatestScan.java",
+    "javascript example": "node/latest-scan.mjs",
+    "python strategy": "python/strategy.py",
+    "python bare": "python/latest_scan.py",
+}
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
@@ -36,13 +43,12 @@ def test_the_configuration_reference_explains_every_key() -> None:
     assert [key for key, words in rows if not words.strip()] == []
 
 
-@pytest.mark.parametrize(
-    ("language", "file"), [("python", "python/latest_scan.py"), ("java", "java/src/main/java/LatestScan.java")]
-)
-def test_the_example_in_the_readme_is_the_tested_one(language: str, file: str) -> None:
-    snippet = f"<!-- {language} example -->\n```{language}\n{(EXAMPLES / file).read_text()}```\n"
+@pytest.mark.parametrize("page", [REPOSITORY / "README.md", DOCS / "data-format.md"], ids=lambda page: page.name)
+def test_the_examples_on_a_page_are_the_tested_ones_and_what_a_strategy_imports_comes_first(page: Path) -> None:
+    shown = re.findall(r"^<!-- (\w+ \w+) -->\n```\w+\n(.*?)^```\n", page.read_text(), flags=re.S | re.M)
 
-    assert snippet in (REPOSITORY / "README.md").read_text()
+    assert [name for name, _ in shown if name.endswith("example")] == list(SHOWN)[:3]
+    assert dict(shown) == {name: (EXAMPLES / SHOWN[name]).read_text() for name, _ in shown}
 
 
 def test_the_examples_pin_their_libraries() -> None:
