@@ -40,6 +40,7 @@ class Plan:
     memory_scans: int
     memory_rate_hz: float
     peaks: tuple[int, ...]  # bytes of a scan
+    consumer_scans: int
     outage_s: float
     outage_rate_hz: float
     archives: tuple[int, ...]  # files
@@ -70,6 +71,7 @@ FULL = Plan(
     memory_scans=100_000,
     memory_rate_hz=250.0,
     peaks=(100 * KB, 10 * MB, 16 * MB, 40 * MB),
+    consumer_scans=500,
     outage_s=600.0,
     outage_rate_hz=10.0,
     archives=(1_000, 100_000, 1_000_000),
@@ -92,6 +94,7 @@ QUICK = Plan(
     memory_scans=1_000,
     memory_rate_hz=250.0,
     peaks=(16 * MB,),
+    consumer_scans=60,
     outage_s=2.0,
     outage_rate_hz=50.0,
     archives=(1_000, 20_000),

@@ -14,7 +14,7 @@ from hazelcast import HazelcastClient
 from rich.console import Console
 from support.hazelcast_member import Member
 
-from bench import archive, burst, idle, memory, recovery, starts
+from bench import archive, burst, consumers, idle, memory, recovery, starts
 from bench.lag import LagMeter, Lags, entry_times_ms
 from bench.plan import KB, MB, Plan, Series
 from bench.processes import KEY, Bridge, Floor, Measured, PollingLoop
@@ -63,6 +63,8 @@ class Session:
         summary = self._measure_one_bridge()
         self._say("memory at its peak")
         summary |= self._measure_peaks()
+        self._say("consumers")
+        summary |= self._measure_consumers()
         if self._plan.polling_s:
             self._say("polling")
             self._measure_polling()
@@ -76,7 +78,7 @@ class Session:
         rows = [self._lag_row(result) for result in self.lags]
         (usual,) = (row for row in rows if self._is_usual(row))
         ratios = {f"lag_{name}": usual[name] for name in ("p50_over_floor", "p99_over_floor")}
-        order = ("rss_mb", "peak_over_floor", "idle_cpu_pct", "start_ms", "archive_ratio")
+        order = ("rss_mb", "peak_over_floor", "consumer_p50_over_bare", "idle_cpu_pct", "start_ms", "archive_ratio")
         return {
             "lag": rows,
             "tables": self._tables,
@@ -158,6 +160,14 @@ class Session:
             self._client.get_map(processes[1].map).destroy()
         self._tables["memory at its peak (MB)"] = rows
         return {"peak_over_floor": round(rows[-1]["bridge"] / rows[-1]["floor"], 3)}
+
+    def _measure_consumers(self) -> dict[str, float]:
+        found = consumers.lags_ms(self._member, self._client, Template(SIZE), self._plan.consumer_scans)
+        rows = {kind: quantiles(lags_ms) for kind, lags_ms in found.items()}
+        title = "from a value's set to the strategy's code (ms)"
+        self._tables[title] = [{"reader": kind, **asdict(row)} for kind, row in rows.items()]
+        bare, consumer = (rows[kind] for kind in consumers.KINDS)
+        return {"consumer_p50_over_bare": round(consumer.p50 / bare.p50, 3)}
 
     def _measure_polling(self) -> None:
         place = self._new_place("polling")

@@ -14,6 +14,7 @@ GOALS = {
     "lag_p99_over_floor": "≤ 3",
     "rss_mb": "< 90",
     "peak_over_floor": "",
+    "consumer_p50_over_bare": "≤ 1.3",
     "idle_cpu_pct": "< 0.3",
     "start_ms": "",
     "archive_ratio": "1",
