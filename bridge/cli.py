@@ -43,7 +43,13 @@ examples:
 signals: SIGTERM and SIGINT stop, SIGHUP reloads the configuration
 """,
     "check-config": "examples:\n  scan-bridge check-config --config ./config.toml\n",
-    "status": "examples:\n  scan-bridge status\n  scan-bridge status --json | jq .counters\n",
+    "status": """\
+examples:
+  scan-bridge status                               # one bridge: all it says; several: a table
+  scan-bridge status --json | jq .counters
+  scan-bridge status --instance bridge-2
+  scan-bridge status --forget bridge-2
+""",
     "latest": "examples:\n  scan-bridge latest\n  scan-bridge latest --format arrow -o scan.arrows\n",
     "replay": """\
 examples:
@@ -76,10 +82,13 @@ def parser() -> Parser:
     line = CommandLine(top, EXAMPLES, EXIT_CODES)
     line.add("run", "run the bridge until it is stopped")
     line.add("check-config", "validate the configuration and print what is in force")
-    status = line.add("status", "show what the bridge says of itself in Hazelcast")
+    status = line.add("status", "show what the bridges say of themselves in Hazelcast")
     status.add_argument(
-        "--json", action="store_true", help="the status entry, for programs; with --watch a line per change"
+        "--json", action="store_true", help="for programs, a line a bridge; with --watch a line per change"
     )
+    one = status.add_mutually_exclusive_group()
+    one.add_argument("--instance", dest="entry", metavar="NAME", help="only this bridge, with all it says")
+    one.add_argument("--forget", metavar="NAME", help="remove what a bridge that is no more has left in the map")
     status.add_argument("--watch", action="store_true", help="keep showing it, twice a second, until Ctrl-C")
     latest = line.add("latest", "show the newest scan in Hazelcast")
     latest.add_argument("--format", choices=("table", "json", "csv", "arrow"), default="table")
@@ -127,7 +136,10 @@ def _status(arguments: argparse.Namespace) -> int:
     from bridge.commands import status
     from bridge.config import Config, load
 
-    return status.status(load(arguments.config, Config), as_json=arguments.json, watch=arguments.watch)
+    config = load(arguments.config, Config)
+    if arguments.forget is not None:
+        return status.forget(config, arguments.forget)
+    return status.status(config, arguments.entry, as_json=arguments.json, watch=arguments.watch)
 
 
 def _latest(arguments: argparse.Namespace) -> int:

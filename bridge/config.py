@@ -46,6 +46,11 @@ class Source(Section):
     settle_s: Seconds = Field(
         2.0, description="Seconds without a change after which a file that does not validate is called bad."
     )
+    standby_s: SecondsOrZero = Field(
+        0.0,
+        description="For the second of two bridges: seconds for which a scan is left to the other, as long as that one "
+        "publishes. 0: both publish each scan, and the first one wins.",
+    )
     max_future_s: Seconds = Field(
         5.0,
         description="A modification time more than this ahead of the clock (or before 1970) is reported and cannot "
@@ -92,7 +97,14 @@ class Hazelcast(Section):
     cluster_name: str = Field("dev", min_length=1, description="Hazelcast's cluster-name.")
     map: str = Field("scan_bridge", min_length=1, description="The map that holds the entries.")
     scan_key: str = Field("latest_eigen_scan", min_length=1, description="Key of the newest scan.")
-    status_key: str = Field("bridge_status", min_length=1, description="Key of the bridge's status.")
+    status_map: str = Field(
+        "", description="The map in which every bridge says how it is. Empty: the name of `map` and `_status`."
+    )
+    status_key: str = Field(
+        "bridge_status",
+        min_length=1,
+        description="Key in `map` under which the bridge writes its status too, for readers of version 1.0.",
+    )
     username: str | None = Field(None, description="User, if the cluster asks for one.")
     password_file: CredentialFile | None = Field(
         None,
@@ -126,8 +138,15 @@ class Hazelcast(Section):
     def _addresses(cls, members: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(host_port(member) for member in members)
 
+    @property
+    def statuses(self) -> str:
+        """Name of the map in which every bridge says how it is."""
+        return self.status_map or f"{self.map}_status"
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.status_map == self.map:
+            raise ValueError("map and status_map must differ")
         if (self.username is None) != (self.password_file is None):
             raise ValueError("username and password_file go together")
         if self.scan_key == self.status_key:

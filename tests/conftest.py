@@ -79,7 +79,8 @@ def map_name(request: pytest.FixtureRequest, client: hazelcast.HazelcastClient) 
     """Name of a map on the shared member that no other test uses; destroyed afterwards."""
     name = re.sub(r"\W+", "_", request.node.nodeid)
     yield name
-    client.get_map(name).blocking().destroy()
+    for made in (name, f"{name}_status"):
+        client.get_map(made).blocking().destroy()
 
 
 @pytest.hookimpl(tryfirst=True)

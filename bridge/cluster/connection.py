@@ -8,7 +8,7 @@ it can hang for ever in the authentication with a frozen member.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from hazelcast.asyncio import Map
@@ -150,6 +150,15 @@ class Cluster:
         old, new = _serialized(expected), _serialized(value)
         call = replace_if_same(self._require_map(), key, old, new)
         return await self._call(call, "replace", key, _size(old) + _size(new))
+
+    async def in_map(
+        self, name: str, call: Callable[[Map[str, Any]], Coroutine[Any, Any, T]], verb: str, key: str
+    ) -> T:
+        """What a call to another map of the cluster gives; the map is opened at its first use. Raises ClusterError."""
+        self._require_map()
+        assert self._client is not None
+        opened = await self._call(self._client.open_map(name), "open", f"map {name}")
+        return await self._call(call(opened), verb, key)
 
     async def reconfigure(self, config: Hazelcast, name: str) -> None:
         """Go on with another configuration; a connection made with the old one is closed."""

@@ -70,6 +70,11 @@ class Publisher:
         """Where what the map holds came from, as far as known."""
         return self._provenance
 
+    @property
+    def published_by_us(self) -> bool:
+        """Whether this bridge published what the map holds, as far as known."""
+        return self._provenance is not None and self._provenance.bridge == self._instance
+
     def forget(self) -> None:
         """The map may hold something else by now (the connection was lost): ask before the next write."""
         self._known = False

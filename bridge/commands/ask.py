@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -12,6 +14,8 @@ from bridge.cluster.connection import Cluster, ClusterError, ClusterRefused
 from bridge.cluster.hazelcast_client import MapValue
 from bridge.config import Config
 from bridge.system import journal
+
+T = TypeVar("T")
 
 FAILED = 1
 UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
@@ -24,12 +28,21 @@ async def fetch(config: Config, key: str) -> MapValue | None:
     Raises:
         ClusterError: no answer within the deadlines of the configuration.
     """
+    return await once(config, lambda cluster: cluster.get(key))
+
+
+async def once(config: Config, question: Callable[[Cluster], Coroutine[Any, Any, T]]) -> T:
+    """The answer to one question, on a connection of its own.
+
+    Raises:
+        ClusterError: no answer within the deadlines of the configuration.
+    """
     journal.quiet_hazelcast()
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     cluster = Cluster(config.hazelcast, "scan-bridge command")
     await cluster.connect()
     try:
-        return await cluster.get(key)
+        return await question(cluster)
     finally:
         await cluster.close()
 

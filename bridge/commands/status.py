@@ -1,109 +1,122 @@
-"""`scan-bridge status`: what the bridge says of itself, once or until Ctrl-C, for people and for programs."""
+"""`scan-bridge status`: what the bridges say of themselves, once or until Ctrl-C, for people and for programs."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from bridge.cluster import status_map
 from bridge.cluster.connection import Cluster, ClusterError
-from bridge.cluster.entries import UnreadableEntry, status_of
-from bridge.cluster.hazelcast_client import MapValue
-from bridge.commands import ask
+from bridge.cluster.status_map import Statuses
+from bridge.commands import ask, status_view
 from bridge.config import Config
-from bridge.model.status import BridgeStatus, iso_utc
+from bridge.model.status import BridgeStatus
 from bridge.system import interrupt, journal
 
-# Missing this many heartbeats in a row, the bridge counts as dead.
-HEARTBEATS_MISSED = 3
 WATCH_S = 0.5
+NOTHING = "no status yet; has the bridge ever run against this cluster?"
 
 
-def status(config: Config, *, as_json: bool, watch: bool) -> int:
-    """Show the status entry; 0 if the bridge is alive, 1 if not, 69 if Hazelcast is away."""
+@dataclass(frozen=True)
+class Shown:
+    """The bridges to be shown, by name; `problem` says what is wrong with the rest, or why there is none."""
+
+    bridges: Mapping[str, BridgeStatus]
+    problem: str = ""
+
+
+def status(config: Config, name: str | None, *, as_json: bool, watch: bool) -> int:
+    """Show how the bridges are, or the one of this name.
+
+    Returns:
+        0 if every one that was not told to stop is alive, and at least one is; 1 if not; 69 if Hazelcast is away.
+    """
     if watch:
-        return _watch_json(config) if as_json else _watch(config)
+        return _watch_json(config, name) if as_json else _watch(config, name)
     try:
-        entry = asyncio.run(ask.fetch(config, config.hazelcast.status_key))
+        found = asyncio.run(ask.once(config, lambda cluster: status_map.read_all(cluster, config.hazelcast)))
     except ClusterError as error:
         return ask.fail_unavailable(config, error)
-    state, found = _parse_status(entry)
-    if found is None:
-        return ask.fail(f"{config.hazelcast.map}/{config.hazelcast.status_key}: {state}")
+    shown = _choose(found, name, config)
+    if shown.problem:
+        ask.fail(shown.problem)
     if as_json:
-        print(found.model_dump_json())
-    else:
-        ask.console().print(status_view(found))
-    return 0 if _alive(found) else ask.FAILED
+        for one in shown.bridges.values():
+            print(one.model_dump_json())
+    elif shown.bridges:
+        ask.console().print(_view(shown, name))
+    return ask.FAILED if shown.problem or not _all_well(shown.bridges) else 0
 
 
-def status_view(status: BridgeStatus) -> Table:
-    """The status as an aligned table."""
+def forget(config: Config, name: str) -> int:
+    """Remove the entry of a bridge that is no more; refused while that bridge is alive: it would come back."""
+
+    async def remove(cluster: Cluster) -> BridgeStatus | None:
+        found = (await status_map.read_all(cluster, config.hazelcast)).bridges.get(name)
+        if found is None or not found.is_alive(datetime.now(UTC)):
+            await status_map.remove(cluster, config.hazelcast, name)
+            if found is not None and not found.map:  # as version 1.0 wrote it
+                await cluster.in_map(
+                    config.hazelcast.map,
+                    lambda map_: map_.delete(config.hazelcast.status_key),
+                    "remove",
+                    config.hazelcast.status_key,
+                )
+        return found
+
+    try:
+        found = asyncio.run(ask.once(config, remove))
+    except ClusterError as error:
+        return ask.fail_unavailable(config, error)
+    if found is None:
+        return ask.fail(f"{config.hazelcast.statuses}: no entry {name}")
+    if found.is_alive(datetime.now(UTC)):
+        return ask.fail(f"{name} is alive (pid {found.pid} on {found.host}): stop it first, or it will be back")
+    return 0
+
+
+def _choose(found: Statuses, name: str | None, config: Config) -> Shown:
+    where = config.hazelcast.statuses
+    if name is not None and name in found.bridges:
+        return Shown({name: found.bridges[name]})
+    unreadable = {key: reason for key, reason in found.unreadable.items() if name in (None, key)}
+    problem = "; ".join(f"{where}/{key}: {reason}" for key, reason in unreadable.items())
+    if name is not None:
+        known = ", ".join(found.bridges) or "none"
+        return Shown({}, problem or f"{where}: no bridge {name}; there are: {known}")
+    return Shown(found.bridges, problem or ("" if found.bridges else f"{where}: {NOTHING}"))
+
+
+def _all_well(bridges: Mapping[str, BridgeStatus]) -> bool:
     now = datetime.now(UTC)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-
-    def row(name: str, text: str, style: str = "") -> None:
-        table.add_row(name, Text(text, style=style))
-
-    silent_s = (now - status.heartbeat_at).total_seconds()
-    if _alive(status):
-        row("bridge", f"alive, heartbeat {silent_s:.1f} s ago", "green")
-    else:
-        row(
-            "bridge",
-            f"DEAD: no heartbeat for {silent_s:.0f} s; try: systemctl status dolphin-scan-bridge",
-            "bold red",
-        )
-    row("instance", f"{status.instance} (pid {status.pid} on {status.host}, version {status.version})")
-    row("running for", f"{_span(now - status.started_at)}")
-    source = status.source
-    row(
-        "source",
-        f"{source.root}: {source.state}, by {source.watch_mode}",
-        "" if source.state == "ok" else "bold red",
-    )
-    if status.newest is not None:
-        row("newest on disk", f"{status.newest.path}, {ask.age(status.newest.mtime_ns)}")
-    if status.published is None:
-        row("published", "nothing yet by this process", "yellow")
-    else:
-        published = status.published
-        row("published", f"{published.path}, {ask.age(published.mtime_ns)}")
-        row("", f"sequence {published.sequence}, {published.rows} rows, {published.bytes:,} bytes")
-        row("", f"at {iso_utc(published.published_at)}, lag {published.lag_ms:.1f} ms")
-    lag = status.lag_ms
-    if lag.p50 is not None:
-        row(
-            "lag over 5 min",
-            f"p50 {lag.p50:.1f} ms, p90 {lag.p90:.1f} ms, p99 {lag.p99:.1f} ms, max {lag.max:.1f} ms",
-        )
-    row("scans per minute", f"{status.files_per_min_1m:.1f} (1 min), {status.files_per_min_5m:.1f} (5 min)")
-    counters = status.counters.model_dump()
-    row(
-        "counters",
-        ", ".join(f"{name} {value}" for name, value in counters.items()),
-        "red" if counters["bad"] else "",
-    )
-    return table
+    alive = [one.is_alive(now) for one in bridges.values() if one.state != "stopped"]
+    return bool(alive) and all(alive)
 
 
-def _watch(config: Config) -> int:
+def _view(shown: Shown, name: str | None) -> Any:
+    """As simple as it can be: with one bridge, what that one says."""
+    if name is not None or len(shown.bridges) == 1:
+        return Group(*(status_view.details(one) for one in shown.bridges.values()))
+    return status_view.overview(shown.bridges)
+
+
+def _watch(config: Config, name: str | None) -> int:
     """Show the status until Ctrl-C."""
 
     async def watch(live: Live) -> None:
-        async for state, found in _statuses(config):
-            view: Any = status_view(found) if found else Text(state, style="bold red")
+        async for shown in _statuses(config, name):
+            views: list[Any] = [_view(shown, name)] if shown.bridges else []
+            views += [Text(shown.problem, style="bold red")] if shown.problem else []
             clock = datetime.now(UTC).isoformat(timespec="seconds")
-            live.update(Group(view, Text(f"\n{clock}   Ctrl-C ends", style="dim")), refresh=True)
+            live.update(Group(*views, Text(f"\n{clock}   Ctrl-C ends", style="dim")), refresh=True)
 
     journal.quiet_hazelcast()
     # Live has hidden the cursor, and left it at the end of a line.
@@ -113,16 +126,18 @@ def _watch(config: Config) -> int:
     return 0
 
 
-def _watch_json(config: Config) -> int:
-    """Print the status entry, a line each time it is another one, until Ctrl-C; what is wrong goes to stderr, once."""
+def _watch_json(config: Config, name: str | None) -> int:
+    """Print each status, a line each time it is another one, until Ctrl-C; what is wrong goes to stderr, once."""
 
     async def watch() -> None:
-        last: tuple[str, BridgeStatus | None] | None = None
-        async for now in _statuses(config):
-            if now != last:
-                state, found = last = now
-                line = found.model_dump_json() if found else f"scan-bridge: {state}"
-                print(line, file=sys.stdout if found else sys.stderr, flush=True)
+        last = Shown({})
+        async for now in _statuses(config, name):
+            if now.problem and now.problem != last.problem:
+                print(f"scan-bridge: {now.problem}", file=sys.stderr, flush=True)
+            for key, one in now.bridges.items():
+                if one != last.bridges.get(key):
+                    print(one.model_dump_json(), flush=True)
+            last = now
 
     journal.quiet_hazelcast()
     interrupt.exit_at_once(b"")
@@ -130,34 +145,14 @@ def _watch_json(config: Config) -> int:
     return 0
 
 
-async def _statuses(config: Config) -> AsyncIterator[tuple[str, BridgeStatus | None]]:
-    """What the bridge says of itself, twice a second; or None, and before it why not."""
+async def _statuses(config: Config, name: str | None) -> AsyncIterator[Shown]:
+    """What the bridges say of themselves, twice a second."""
     cluster = Cluster(config.hazelcast, "scan-bridge status")
     while True:
         try:
             if not cluster.connected:
                 await cluster.connect()
-            yield _parse_status(await cluster.get(config.hazelcast.status_key))
+            yield _choose(await status_map.read_all(cluster, config.hazelcast), name, config)
         except ClusterError as error:
-            yield ask.unavailable(cluster.address, error), None
+            yield Shown({}, ask.unavailable(cluster.address, error))
         await asyncio.sleep(WATCH_S)
-
-
-def _parse_status(entry: MapValue | None) -> tuple[str, BridgeStatus | None]:
-    if entry is None:
-        return "no status yet; has the bridge ever run against this cluster?", None
-    try:
-        return "", status_of(entry)
-    except UnreadableEntry as error:
-        return str(error), None
-
-
-def _alive(status: BridgeStatus) -> bool:
-    silent_s = (datetime.now(UTC) - status.heartbeat_at).total_seconds()
-    return silent_s <= status.heartbeat_s * HEARTBEATS_MISSED
-
-
-def _span(delta: timedelta) -> str:
-    seconds = int(delta.total_seconds())
-    days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s"

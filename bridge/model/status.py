@@ -27,6 +27,11 @@ def from_ns(time_ns: int) -> datetime:
 Timestamp = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
 SourceState = Literal["ok", "empty", "missing", "unreadable"]
 WatchMode = Literal["inotify", "polling"]
+Role = Literal["active", "standby"]
+RunState = Literal["running", "stopped"]
+
+# Missing so many heartbeats in a row, a bridge counts as dead.
+HEARTBEATS_MISSED = 3
 
 
 class _Part(BaseModel):
@@ -99,3 +104,16 @@ class BridgeStatus(_Part):
     lag_ms: LagQuantiles = LagQuantiles()
     files_per_min_1m: float = 0.0
     files_per_min_5m: float = 0.0
+    map: str = ""  # where it publishes; version 1.0 does not say
+    scan_key: str = ""
+    role: Role = "active"  # standby: it leaves each scan to another bridge first
+    state: RunState = "running"  # stopped: the last word of a bridge that was told to end
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether it runs and is heard, by the clocks of its host and of the reader's."""
+        silent_s = (now - self.heartbeat_at).total_seconds()
+        return self.state == "running" and silent_s <= self.heartbeat_s * HEARTBEATS_MISSED
+
+    def is_same_process(self, other: BridgeStatus) -> bool:
+        """Whether one process said both."""
+        return (self.host, self.pid, self.started_at) == (other.host, other.pid, other.started_at)

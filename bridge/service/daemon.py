@@ -104,6 +104,8 @@ class Bridge:
             self._warn_of_memory()
         self._pipeline.reconfigure(config.source)
         self._discovery.reconfigure(config.source)
+        if (old.hazelcast, old.status.instance) != (config.hazelcast, config.status.instance):
+            await self._reporter.say_stopped()  # under the name, or in the map, that is not ours any more
         self._reporter.reconfigure(config)
         if (old.hazelcast, old.status.instance, old.source.max_future_s) != (
             config.hazelcast, config.status.instance, config.source.max_future_s,
@@ -115,6 +117,10 @@ class Bridge:
     def _warn_of_memory(self) -> None:
         if warning := memory_need.shortage(self._config.source, cgroup.memory_limit_bytes()):
             log.warning("%s", warning)
+
+    async def say_stopped(self) -> None:
+        """To those who read the status: this bridge was told to end."""
+        await self._reporter.say_stopped()
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -226,6 +232,7 @@ async def serve(config: Config, reload: Callable[[], Config]) -> None:
             if not ended:
                 await bridge.reconfigure(reloaded[-1])
                 log.info("configuration reloaded")
+        await bridge.say_stopped()
     finally:
         await bridge.close()
     log.info("scan-bridge stopped: published %d", metrics.published)

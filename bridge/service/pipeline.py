@@ -69,6 +69,11 @@ class Pipeline:
         """The place in the order of what the map holds, as far as known."""
         return self._publisher.held
 
+    @property
+    def is_standby(self) -> bool:
+        """Whether scans are left to another bridge first: the one that published what the map holds."""
+        return self._config.standby_s > 0 and not self._publisher.published_by_us
+
     # ---- the way of a scan
 
     async def step(self, longest_wait_s: float) -> None:
@@ -77,21 +82,35 @@ class Pipeline:
         try:
             if self._cluster.connected and not self._publisher.known:
                 await self._refresh()
-            waiting = self._next()
+            waiting = await self._next()
             if waiting is None:
                 await self._wait(longest_wait_s)
-                waiting = self._next()
+                waiting = await self._next()
             if waiting is not None:
                 await self._handle(waiting)
         except ClusterError as error:
             if self._cluster.connected:  # else the connection's own backoff tells
                 await asyncio.sleep(self._backoff.failed(str(error)))
 
-    def _next(self) -> Waiting | None:
-        return self.intake.backlog.next(time.monotonic(), time.time_ns()) if self._publisher.known else None
+    async def _next(self) -> Waiting | None:
+        if self._due_in_s() == 0 and self.is_standby:  # has the other published meanwhile?
+            await self._refresh()
+            if self._publisher.held is not None:
+                self._drop_overtaken(self._publisher.held)
+        return self.intake.backlog.next(time.monotonic(), time.time_ns()) if self._due_in_s() == 0 else None
+
+    def _due_in_s(self) -> float | None:
+        """Seconds until there is something to do, at least 0; None if nothing waits, or it cannot be told.
+
+        A standby looks once the map has been behind for `standby_s`: by what has waited longest, for the newest may
+        always be young.
+        """
+        if not self._publisher.known:
+            return None
+        return self.intake.backlog.due_in_s(time.monotonic() - (self._config.standby_s if self.is_standby else 0))
 
     async def _wait(self, longest_wait_s: float) -> None:
-        due_in_s = self.intake.backlog.due_in_s(time.monotonic()) if self._publisher.known else None
+        due_in_s = self._due_in_s()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_wait_s if due_in_s is None else min(due_in_s, longest_wait_s)):
                 await self.intake.wake.wait()
@@ -175,17 +194,19 @@ class Pipeline:
         self._metrics.scan_published(time.monotonic(), published.lag_ms)
         scan_log.published(published)
         self.intake.backlog.drop(file)
-        now_ns = time.time_ns()
-        for overtaken in self.intake.backlog.drop_overtaken(published.provenance.held, now_ns):
-            if overtaken.path != file.path:
-                self.intake.skipped(overtaken)
-        if is_misdated(file.mtime_ns, now_ns, self._config.max_future_s):
+        self._drop_overtaken(published.provenance.held)
+        if is_misdated(file.mtime_ns, time.time_ns(), self._config.max_future_s):
             self._misdated(file)
         else:
             self.intake.high_water = max(self.intake.high_water or file.key, file.key)
         self.published.set()
         if not self.intake.read_in_thread:  # else the next look comes soon
             self.intake.touched(file.path)  # its time may have been set while it was on its way
+
+    def _drop_overtaken(self, held: Held) -> None:
+        for overtaken in self.intake.backlog.drop_overtaken(held, time.time_ns()):
+            if overtaken.path != held.key.path:
+                self.intake.skipped(overtaken)
 
     def _redated(self, published: Published, from_ns: int) -> None:
         file = published.file

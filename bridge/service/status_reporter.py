@@ -21,18 +21,22 @@ from bridge.model.status import (
     BridgeStatus,
     NewestStatus,
     PublishedStatus,
+    RunState,
     SourceStatus,
     from_ns,
 )
 from bridge.service.discovery import Discovery
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
+from bridge.service.status_entry import StatusEntry
 from bridge.system.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
 # At most five status writes a second, however fast scans come.
 SHORTEST_PAUSE_S = 0.2
+# For the last word of a bridge that ends: it has 2 s for all it does then.
+LAST_WORD_S = 0.4
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,22 @@ class StatusReporter:
         self._discovery = stages.discovery
         self._pipeline = stages.pipeline
         self._metrics = stages.metrics
+        self._entry = StatusEntry(config, stages.cluster)
         self._backoff = Backoff(log, "writing the status")
         self._written_s = float("-inf")
 
     def reconfigure(self, config: Config) -> None:
         """Go on with another configuration."""
         self._config = config
+        self._entry.reconfigure(config)
         self._written_s = float("-inf")
+
+    async def say_stopped(self) -> None:
+        """The last word under this name, where it can be said in time: this bridge was told to end."""
+        if self._cluster.connected:
+            with contextlib.suppress(ClusterError, TimeoutError):
+                async with asyncio.timeout(LAST_WORD_S):
+                    await self._entry.write(self.status("stopped"))
 
     async def step(self, longest_wait_s: float) -> None:
         """Write the status if it is time, else wait until it is."""
@@ -78,16 +91,19 @@ class StatusReporter:
 
     async def _write(self) -> None:
         self._pipeline.published.clear()
-        value = HazelcastJsonValue(self.status().model_dump_json())
+        status = self.status()
         try:
+            # As version 1.0 did, for its readers.
+            value = HazelcastJsonValue(status.model_dump_json())
             await self._cluster.set(self._config.hazelcast.status_key, value)
+            await self._entry.write(status)
         except ClusterError as error:
             await asyncio.sleep(self._backoff.failed(str(error)))
         else:
             self._written_s = time.monotonic()
             self._backoff.succeeded()
 
-    def status(self) -> BridgeStatus:
+    def status(self, state: RunState = "running") -> BridgeStatus:
         """The status as of now."""
         now_s = time.monotonic()
         last, newest = self._pipeline.last, self._pipeline.intake.newest
@@ -121,6 +137,10 @@ class StatusReporter:
             lag_ms=self._metrics.lag_quantiles(now_s),
             files_per_min_1m=self._metrics.files_per_min(now_s, 60),
             files_per_min_5m=self._metrics.files_per_min(now_s, 300),
+            map=self._config.hazelcast.map,
+            scan_key=self._config.hazelcast.scan_key,
+            role="standby" if self._pipeline.is_standby else "active",
+            state=state,
         )
 
     def line(self) -> str:

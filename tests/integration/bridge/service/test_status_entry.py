@@ -52,6 +52,10 @@ def test_it_has_every_field_of_its_schema(
         "lag_ms": {name: pytest.approx(lag_ms, abs=0.001) for name in ("p50", "p90", "p99", "max")},
         "files_per_min_1m": 1.0,
         "files_per_min_5m": 0.2,
+        "map": bridge.target.map_name,
+        "scan_key": "latest_eigen_scan",
+        "role": "active",
+        "state": "running",
     }
     assert lag_ms > 0
     for text in moments.values():

@@ -1,0 +1,77 @@
+"""The map in which every bridge says how it is: one entry a bridge, under its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hazelcast.core import HazelcastJsonValue
+
+from bridge.cluster.connection import Cluster
+from bridge.cluster.entries import UnreadableEntry, status_of
+from bridge.cluster.hazelcast_client import MapValue, read_key
+from bridge.config import Hazelcast
+from bridge.model.status import BridgeStatus
+
+
+@dataclass(frozen=True)
+class Statuses:
+    """What all bridges say, by key, in the order of the keys; and why what stands under other keys cannot be read."""
+
+    bridges: dict[str, BridgeStatus]
+    unreadable: dict[str, str]
+
+    def __bool__(self) -> bool:
+        return bool(self.bridges or self.unreadable)
+
+
+async def read_all(cluster: Cluster, config: Hazelcast) -> Statuses:
+    """What all bridges of the status map say; and the one of version 1.0, which knows no such map.
+
+    Raises:
+        ClusterError: the cluster is away, too slow, or refuses.
+    """
+    old = await cluster.get(config.status_key)
+    found = await cluster.in_map(config.statuses, lambda map_: map_.entry_set(), "get", config.statuses)
+    entries = [(read_key(key) or str(key), value) for key, value in found]
+    bridges, unreadable = _parsed(entries)
+    of_old, unreadable_old = _parsed([] if old is None else [(config.status_key, old)])
+    known = {status.instance for status in bridges.values()}
+    bridges |= {status.instance: status for status in of_old.values() if status.instance not in known}
+    if not bridges:
+        unreadable |= unreadable_old
+    return Statuses(dict(sorted(bridges.items())), unreadable)
+
+
+async def read_one(cluster: Cluster, config: Hazelcast, key: str) -> BridgeStatus | None:
+    """What stands under this key; None for nothing, or nothing readable. Raises ClusterError."""
+    found = await cluster.in_map(config.statuses, lambda map_: map_.get(key), "get", key)
+    return _readable(found)
+
+
+async def write(cluster: Cluster, config: Hazelcast, key: str, status: BridgeStatus) -> BridgeStatus | None:
+    """Put a status under this key; what stood there, if it can be read. Raises ClusterError."""
+    value = HazelcastJsonValue(status.model_dump_json())
+    return _readable(await cluster.in_map(config.statuses, lambda map_: map_.put(key, value), "set", key))
+
+
+async def remove(cluster: Cluster, config: Hazelcast, key: str) -> None:
+    """Take the entry away, if there is one. Raises ClusterError."""
+    await cluster.in_map(config.statuses, lambda map_: map_.delete(key), "remove", key)
+
+
+def _parsed(entries: list[tuple[str, MapValue]]) -> tuple[dict[str, BridgeStatus], dict[str, str]]:
+    bridges: dict[str, BridgeStatus] = {}
+    unreadable: dict[str, str] = {}
+    for key, value in entries:
+        try:
+            bridges[key] = status_of(value)
+        except UnreadableEntry as error:
+            unreadable[key] = str(error)
+    return bridges, unreadable
+
+
+def _readable(value: MapValue | None) -> BridgeStatus | None:
+    try:
+        return None if value is None else status_of(value)
+    except UnreadableEntry:
+        return None
