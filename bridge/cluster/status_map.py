@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from typing import Any
 
 from hazelcast.core import HazelcastJsonValue
 
-from bridge.cluster.connection import Cluster
+from bridge.cluster.connection import Cluster, ClusterRefused
 from bridge.cluster.entries import UnreadableEntry, status_of
 from bridge.cluster.hazelcast_client import MapValue, read_key
 from bridge.config import Hazelcast
-from bridge.model.status import BridgeStatus
-
-
-@dataclass(frozen=True)
-class Statuses:
-    """What all bridges say, by key, in the order of the keys; and why what stands under other keys cannot be read."""
-
-    bridges: dict[str, BridgeStatus]
-    unreadable: dict[str, str]
-
-    def __bool__(self) -> bool:
-        return bool(self.bridges or self.unreadable)
+from bridge.model.status import BridgeStatus, Statuses
 
 
 async def read_all(cluster: Cluster, config: Hazelcast) -> Statuses:
@@ -31,7 +21,9 @@ async def read_all(cluster: Cluster, config: Hazelcast) -> Statuses:
         ClusterError: the cluster is away, too slow, or refuses.
     """
     old = await cluster.get(config.status_key)
-    found = await cluster.in_map(config.statuses, lambda map_: map_.entry_set(), "get", config.statuses)
+    found: list[tuple[Any, MapValue]] = []
+    with contextlib.suppress(ClusterRefused):  # a user may be let into one map only, as version 1.0 needed it
+        found = await cluster.in_map(config.statuses, lambda map_: map_.entry_set(), "get", config.statuses)
     entries = [(read_key(key) or str(key), value) for key, value in found]
     bridges, unreadable = _parsed(entries)
     of_old, unreadable_old = _parsed([] if old is None else [(config.status_key, old)])

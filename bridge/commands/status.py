@@ -15,10 +15,9 @@ from rich.text import Text
 
 from bridge.cluster import status_map
 from bridge.cluster.connection import Cluster, ClusterError
-from bridge.cluster.status_map import Statuses
 from bridge.commands import ask, status_view
 from bridge.config import Config
-from bridge.model.status import BridgeStatus
+from bridge.model.status import BridgeStatus, Statuses
 from bridge.system import interrupt, journal
 
 WATCH_S = 0.5

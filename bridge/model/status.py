@@ -6,6 +6,8 @@ The shape is versioned. Readers must accept a status written by an older or newe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -117,3 +119,11 @@ class BridgeStatus(_Part):
     def is_same_process(self, other: BridgeStatus) -> bool:
         """Whether one process said both."""
         return (self.host, self.pid, self.started_at) == (other.host, other.pid, other.started_at)
+
+
+@dataclass(frozen=True)
+class Statuses:
+    """What all bridges of a map say, by key, in the order of the keys; and why other entries cannot be read."""
+
+    bridges: Mapping[str, BridgeStatus]
+    unreadable: Mapping[str, str] = field(default_factory=dict)

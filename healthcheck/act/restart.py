@@ -82,7 +82,9 @@ def _wait_for_word(unit: UnitState, config: HealthConfig, deadline_s: float, *, 
     """What that very process says of itself in the map."""
     status = cluster.wait_for_status(
         config.hazelcast,
-        lambda status: status.pid == unit.main_pid and (status.published is not None or not needs_scan),
+        lambda status: (
+            status.pid == unit.main_pid and (status.published is not None or status.role == "standby" or not needs_scan)
+        ),
         deadline_s,
     )
     if status is None:

@@ -157,6 +157,13 @@ class PrefectRule(ConditionRule):
     after_s: Seconds = Field(default=300.0, description="How long no check of Prefect may have completed.")
 
 
+class Redundancy(ConditionRule):
+    """Another bridge of the same map and key fell silent without having been stopped, or has the same instance."""
+
+    severity: HowBad = Severity.WARNING
+    action: Action = "alert"
+
+
 class Rules(Section):
     """Each rule has a section of its own. `log_only`: the finding is in the report only. `alert`: the groups are told.
     `auto_restart`: they are told, and whether systemd's own restart worked. `restart_bridge`: they are told, and the
@@ -172,6 +179,7 @@ class Rules(Section):
     high_lag: HighLag = HighLag()
     few_files: FewFiles = FewFiles()
     clock: ClockRule = ClockRule()
+    redundancy: Redundancy = Redundancy()
     blind: Blind = Blind()
     state: CheckState = CheckState()
     notifier: NotifierRule = NotifierRule()

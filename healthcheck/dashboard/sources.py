@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -41,7 +42,8 @@ class InMap:
     """What the map holds."""
 
     entry: Answer[Provenance | None]
-    status: Answer[BridgeStatus | None]
+    status: Answer[BridgeStatus | None]  # of the watched bridge
+    bridges: Mapping[str, BridgeStatus] = field(default_factory=dict)  # all of them, by key
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from bridge.cluster import status_map
 from bridge.cluster.connection import Cluster, ClusterError
 from healthcheck.check import Inspector
 from healthcheck.config.settings import HealthConfig
@@ -23,10 +25,11 @@ from healthcheck.dashboard.history import History
 from healthcheck.dashboard.last_run import TIMEOUT_S as PREFECT_S
 from healthcheck.dashboard.last_run import PrefectError, PrefectRun, last_run
 from healthcheck.dashboard.sources import NOT_YET, Heard, InMap, Overview, next_verdict, scan_age_s
+from healthcheck.judge.own_bridge import Watched, own_status
 from healthcheck.keep.state import StateError, Store
-from healthcheck.model.observation import JournalLine, Known
+from healthcheck.model.observation import JournalLine, Known, value_of
 from healthcheck.observe import journal
-from healthcheck.observe.cluster import parse_entry, parse_status
+from healthcheck.observe.cluster import parse_entry
 from healthcheck.observe.commands import CommandError
 
 T = TypeVar("T")
@@ -100,9 +103,10 @@ class Watch:
             try:
                 if not cluster.connected:
                     await cluster.connect()
-                status = parse_status(await cluster.get(settings.status_key), cluster.address)
+                statuses = Known(await status_map.read_all(cluster, settings), cluster.address)
                 entry = parse_entry(await cluster.get(settings.scan_key), cluster.address)
-                self._take(InMap(entry, status))
+                status = own_status(statuses, self._watched(), self._config)
+                self._take(InMap(entry, status, statuses.value.bridges))
                 failures = 0
                 pause_s = POLL_S
             except Exception as error:  # noqa: BLE001  # whatever it is, it is shown, and tried again
@@ -112,6 +116,13 @@ class Watch:
                 pause_s = min(MOST_PAUSE_S, POLL_S * 2 ** min(failures - 1, 8)) * random.uniform(0.7, 1.0)  # noqa: S311
             self._polled_s = time.monotonic()
             await asyncio.sleep(pause_s)
+
+    def _watched(self) -> Watched:
+        """Which bridge is watched, as the last look at the unit has it."""
+        report = self._overview.report.value
+        is_here = self._config.health.scope != "remote" if report is None else report.snapshot.scope.is_local
+        unit = value_of(report.snapshot.unit) if report else None
+        return Watched(socket.gethostname() if is_here else None, unit.main_pid if unit else 0)
 
     def _take(self, in_map: InMap) -> None:
         now = datetime.now(UTC)

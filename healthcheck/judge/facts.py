@@ -5,6 +5,7 @@ None always means "cannot be told", never "fine".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -16,6 +17,7 @@ from bridge.model.status import BridgeStatus, SourceStatus
 from healthcheck.config.rules import Rules
 from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.judge import expected_hours, previous_check
+from healthcheck.judge.own_bridge import publishes_to
 from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.model.observation import DiskView, Known, Snapshot, UnitState, value_of
 
@@ -166,6 +168,50 @@ class Facts:
         if self.heartbeat_age_s > limit:
             return "unknown" if self.clock_stepped else "silent"
         return "fresh"
+
+    @cached_property
+    def others(self) -> Mapping[str, BridgeStatus] | None:
+        """The other bridges that publish where the watched one does, by key, stopped ones included; None: unknown."""
+        bridges = value_of(self.snapshot.bridges)
+        if bridges is None:
+            return None
+        own = self.status
+        return {
+            key: one
+            for key, one in bridges.items()
+            if publishes_to(one, self.config)
+            and (not one.is_same_process(own) if own else one.instance != self.config.status.instance)
+        }
+
+    def is_silent(self, key: str, other: BridgeStatus) -> bool:
+        """Whether another bridge is not heard, though nobody stopped it.
+
+        A heartbeat that came since the last check is one, whatever the clock of that host says.
+        """
+        if other.state == "stopped":
+            return False
+        limit = self.rules.hazelcast.heartbeat_max_s
+        before = self.previous.heartbeats.get(key) if self.previous else None
+        elapsed = previous_check.elapsed_s(self.previous, self.snapshot.clock)
+        if before is not None and elapsed is not None and elapsed > limit:
+            return before == other.heartbeat_at
+        return (self.snapshot.at - other.heartbeat_at).total_seconds() > limit
+
+    @cached_property
+    def partners(self) -> Mapping[str, BridgeStatus]:
+        """The other bridges that publish where the watched one does, and are heard."""
+        others = self.others or {}
+        return {key: one for key, one in others.items() if one.state == "running" and not self.is_silent(key, one)}
+
+    @property
+    def flows_through(self) -> str | None:
+        """The other bridge by which the data is fresh; None if it is not, or by the watched one."""
+        limits = (self.rules.stale_data.warning_s, self.rules.stale_data.critical_s)
+        limit = min((limit for limit in limits if limit != "off"), default=None)
+        if self.no_entry or self.entry is None or self.age_s is None or limit is None or self.age_s > limit:
+            return None
+        by = self.entry.bridge
+        return by if any(one.instance == by for one in self.partners.values()) else None
 
     @cached_property
     def waiting(self) -> ScanFile | None:

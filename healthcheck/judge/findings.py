@@ -24,11 +24,13 @@ from healthcheck.judge.rules import (
     prefect,
     process_crash,
     process_stopped,
+    redundancy,
     stale_data,
     state,
 )
 from healthcheck.model.condition import CheckCondition
 from healthcheck.model.finding import Action, Cause, Finding, Rule
+from healthcheck.text import foreign
 
 ABOUT_THE_BRIDGE: Mapping[Rule, Callable[[Facts], Judgement]] = {
     "stale_data": stale_data.judge,
@@ -40,6 +42,7 @@ ABOUT_THE_BRIDGE: Mapping[Rule, Callable[[Facts], Judgement]] = {
     "high_lag": high_lag.judge,
     "few_files": few_files.judge,
     "clock": clock.judge,
+    "redundancy": redundancy.judge,
     "blind": blind.judge,
 }
 ABOUT_THE_CHECK: Mapping[Rule, Callable[[CheckCondition, Health], Judgement]] = {
@@ -57,11 +60,23 @@ EXPLANATIONS: Mapping[Rule, tuple[Rule, ...]] = {
 OWN_CAUSES = (Cause.PRODUCER_STOPPED, Cause.SOURCE_AWAY, Cause.ALL_BAD)  # nothing that another rule finds explains them
 
 
+# The watched bridge publishes nothing.
+GONE = (
+    Cause.CRASHED,
+    Cause.GAVE_UP,
+    Cause.STOPPED,
+    Cause.MASKED,
+    Cause.CLIENT_WEDGED,
+    Cause.BRIDGE_SILENT,
+    Cause.HAZELCAST_REFUSES,
+)
+
+
 def about_the_bridge(facts: Facts) -> tuple[Finding, ...]:
     """One finding per rule that is switched on and can be judged from here."""
     settings = dict(facts.rules)
     found = {
-        name: _finding(name, settings[name], judge(facts))
+        name: _finding(name, settings[name], _with_who_goes_on(judge(facts), facts))
         for name, judge in ABOUT_THE_BRIDGE.items()
         if settings[name].enabled and (facts.is_local or name not in LOCAL_ONLY)
     }
@@ -81,6 +96,14 @@ def about_the_check(condition: CheckCondition, health: Health) -> tuple[Finding,
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """In the order in which they are shown and acted upon."""
     return tuple(sorted(findings, key=lambda finding: -finding.severity.rank))
+
+
+def _with_who_goes_on(judgement: Judgement, facts: Facts) -> Judgement:
+    """Where the watched bridge is gone, whether its data is too."""
+    through = facts.flows_through if judgement.severity.is_bad and judgement.cause in GONE else None
+    if through is None:
+        return judgement
+    return replace(judgement, text=f"{judgement.text}; the data still flows through {foreign(through)}")
 
 
 def _finding(name: Rule, settings: ConditionRule | LevelRule, judgement: Judgement) -> Finding:

@@ -49,6 +49,7 @@ class PreviousCheck:
     newest: ScanFile | None = None
     unknown_s: dict[str, float] = field(default_factory=dict)  # probes without an answer, for how long
     journal_cursor: str | None = None
+    heartbeats: dict[str, datetime] = field(default_factory=dict)  # of every bridge of the status map, by key
 
 
 def elapsed_s(previous: PreviousCheck | None, clock: ClockReading) -> float | None:
@@ -105,6 +106,7 @@ def remember(snapshot: Snapshot, previous: PreviousCheck | None, tolerance_s: fl
     disk = value_of(snapshot.disk)
     journal = value_of(snapshot.journal)
     reach = value_of(snapshot.hazelcast)
+    bridges = value_of(snapshot.bridges)
     age = entry_age_s(snapshot, previous, tolerance_s)
     return PreviousCheck(
         clock=snapshot.clock,
@@ -125,6 +127,7 @@ def remember(snapshot: Snapshot, previous: PreviousCheck | None, tolerance_s: fl
             if not isinstance(getattr(snapshot, name), Known)
         },
         journal_cursor=(journal.cursor if journal else None) or before.journal_cursor,
+        heartbeats=before.heartbeats if bridges is None else {key: one.heartbeat_at for key, one in bridges.items()},
     )
 
 

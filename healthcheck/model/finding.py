@@ -72,6 +72,8 @@ class Cause(StrEnum):
     RESTART_DID_NOT_HELP = "restart did not help"
     NOTIFIER_FAILED = "notifier failed"
     PREFECT_SILENT = "Prefect runs no check"
+    OTHER_SILENT = "another bridge silent"
+    CLAIMED_TWICE = "instance claimed twice"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ What could not be found out is `Unknown`, a state of its own; nothing in here tu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, TypeAlias, TypeVar
@@ -170,6 +171,7 @@ class Snapshot:
     memory_bytes: Answer[int]
     disk: Answer[DiskView]
     journal: Answer[JournalBatch]
+    bridges: Answer[Mapping[str, BridgeStatus]]  # all that the status map knows, by key; `status` is one of them
 
     @property
     def at(self) -> datetime:

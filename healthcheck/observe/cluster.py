@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from bridge.cluster import status_map
 from bridge.cluster.connection import Cluster, ClusterError, ClusterRefused
-from bridge.cluster.entries import UnreadableEntry, provenance_of, status_of
+from bridge.cluster.entries import UnreadableEntry, provenance_of
 from bridge.cluster.hazelcast_client import MapValue
 from bridge.config import Hazelcast
 from bridge.model.provenance import Provenance
-from bridge.model.status import BridgeStatus
+from bridge.model.status import BridgeStatus, Statuses
 from bridge.system import journal
-from healthcheck.model.observation import Answer, ClusterReach, Known, Unknown, value_of
+from healthcheck.model.observation import Answer, ClusterReach, Known, Unknown
 
 T = TypeVar("T")
 
@@ -28,11 +29,11 @@ class MapAnswers:
 
     hazelcast: Answer[ClusterReach]
     entry: Answer[Provenance | None]
-    status: Answer[BridgeStatus | None]
+    statuses: Answer[Statuses]
 
 
 def read_map(config: Hazelcast, deadline_s: float) -> MapAnswers:
-    """Connect, read the scan's metadata and the status, disconnect.
+    """Connect, read the scan's metadata and what all bridges say, disconnect.
 
     Raises:
         OSError: a credential cannot be read: no fault of the cluster's.
@@ -46,7 +47,7 @@ def read_map(config: Hazelcast, deadline_s: float) -> MapAnswers:
 def wait_for_status(
     config: Hazelcast, condition: Callable[[BridgeStatus], bool], deadline_s: float
 ) -> BridgeStatus | None:
-    """The bridge's status once it meets the condition; None if it does not in time, or cannot be read."""
+    """The status of a bridge that meets the condition, once there is one; None if there is none in time."""
     journal.quiet_hazelcast()
     return asyncio.run(_wait_for_status(config, condition, deadline_s))
 
@@ -59,9 +60,9 @@ async def _wait_for_status(
         async with asyncio.timeout(deadline_s):
             await cluster.connect()
             while True:
-                status = value_of(parse_status(await cluster.get(config.status_key), ""))
-                if status is not None and condition(status):
-                    return status
+                statuses = await status_map.read_all(cluster, config)
+                if found := next(filter(condition, statuses.bridges.values()), None):
+                    return found
                 await asyncio.sleep(POLL_S)
     except (ClusterError, TimeoutError):
         return None
@@ -77,21 +78,21 @@ async def _look(config: Hazelcast, deadline_s: float) -> MapAnswers:
         async with asyncio.timeout(deadline_s):
             await cluster.connect()
             # The status first: it may be older than the scan, never newer than what is told of it.
-            status_value = await _get(cluster, config.status_key)
-            scan_value = await _get(cluster, config.scan_key)
+            statuses = await _answer(status_map.read_all(cluster, config))
+            scan_value = await _answer(cluster.get(config.scan_key))
     except ClusterError as error:
         return MapAnswers(Known(_unread(error), how), away, away)
     except TimeoutError:
         return MapAnswers(Known(ClusterReach(False, f"no answer within {deadline_s:g} s"), how), away, away)
     finally:
         await cluster.close()
-    if isinstance(status_value, ClusterError) and isinstance(scan_value, ClusterError):
+    if isinstance(statuses, ClusterError) and isinstance(scan_value, ClusterError):
         return MapAnswers(Known(_unread(scan_value), how), away, away)
-    where = f"{how}, map {config.map}"
+    where, of_statuses = f"{how}, map {config.map}", f"{how}, map {config.statuses}"
     return MapAnswers(
         Known(ClusterReach(True, cluster.address), how),
         parse_entry(scan_value, f"{where}, key {config.scan_key}"),
-        parse_status(status_value, f"{where}, key {config.status_key}"),
+        Unknown(str(statuses), of_statuses) if isinstance(statuses, ClusterError) else Known(statuses, of_statuses),
     )
 
 
@@ -99,30 +100,21 @@ def _unread(error: ClusterError) -> ClusterReach:
     return ClusterReach(False, str(error), refused=isinstance(error, ClusterRefused))
 
 
-async def _get(cluster: Cluster, key: str) -> MapValue | ClusterError | None:
-    """The value, or the error in its place: one entry that cannot be read does not hide the other."""
+async def _answer(question: Coroutine[Any, Any, T]) -> T | ClusterError:
+    """The answer, or the error in its place: one entry that cannot be read does not hide the other."""
     try:
-        return await cluster.get(key)
+        return await question
     except ClusterError as error:
         return error
 
 
 def parse_entry(value: MapValue | ClusterError | None, how: str) -> Answer[Provenance | None]:
     """The scan's metadata, from what the map holds under its key."""
-    return _parsed(value, provenance_of, how)
-
-
-def parse_status(value: MapValue | ClusterError | None, how: str) -> Answer[BridgeStatus | None]:
-    """The bridge's status, from what the map holds under its key."""
-    return _parsed(value, status_of, how)
-
-
-def _parsed(value: MapValue | ClusterError | None, read: Callable[[MapValue], T], how: str) -> Answer[T | None]:
     if value is None:
         return Known(None, how)
     if isinstance(value, ClusterError):
         return Unknown(str(value), how)
     try:
-        return Known(read(value), how)
+        return Known(provenance_of(value), how)
     except UnreadableEntry as error:
         return Unknown(str(error), how)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from bridge.model.status import BridgeStatus, Statuses
 from healthcheck.config.settings import HealthConfig
+from healthcheck.judge.own_bridge import Watched, own_status
 from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.model.observation import (
     Answer,
@@ -28,6 +31,7 @@ from healthcheck.model.observation import (
     Scope,
     Snapshot,
     Unknown,
+    value_of,
 )
 from healthcheck.observe import cluster, commands, disk, journal, systemd
 from healthcheck.observe.cluster import MapAnswers
@@ -83,17 +87,20 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_look: Lef
     else:
         nothing = Unknown(f"not looked at: {scope.reason}", "not asked")
         of_unit, on_disk, lines = UnitAnswers(nothing, nothing, nothing), nothing, nothing
+    main = value_of(of_unit.unit)
+    watched = Watched(socket.gethostname() if scope.is_local else None, main.main_pid if main else 0)
     snapshot = Snapshot(
         clock=clock,
         scope=scope,
         hazelcast=in_map.hazelcast,
         entry=in_map.entry,
-        status=in_map.status,
+        status=own_status(in_map.statuses, watched, config),
         unit=of_unit.unit,
         cpu=of_unit.cpu,
         memory_bytes=of_unit.memory_bytes,
         disk=on_disk,
         journal=lines,
+        bridges=_bridges(in_map.statuses),
     )
     return Observed(snapshot, hung_look)
 
@@ -153,6 +160,10 @@ def _in_map(outcome: Outcome, started: ClockReading) -> tuple[MapAnswers, ClockR
         case _:
             nothing = Unknown(reason_of(outcome), "Hazelcast client")
             return MapAnswers(nothing, nothing, nothing), started
+
+
+def _bridges(found: Answer[Statuses]) -> Answer[Mapping[str, BridgeStatus]]:
+    return found if isinstance(found, Unknown) else Known(found.value.bridges, found.how)
 
 
 def _of_unit(outcome: Outcome, unit: str) -> UnitAnswers:

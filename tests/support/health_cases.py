@@ -134,6 +134,7 @@ def snapshot(**answers: Any) -> Snapshot:
         "memory_bytes": 80_000_000,
         "disk": DiskView("ok", "", scan(1), scan(12)),
         "journal": JournalBatch((), "cursor"),
+        "bridges": {},
     }
     plain = {"clock", "scope"}
     changed = {**healthy, **answers}

@@ -19,16 +19,17 @@ def judge(facts: Facts) -> Judgement:
     if status is None or facts.heartbeat != "fresh":
         return unknown("no fresh status of the bridge")
     counted_for_s = min(facts.expected_for_s, (status.heartbeat_at - status.started_at).total_seconds())
-    minute = Number(
-        "files_1m", status.files_per_min_1m, "/min", warning=bound(rule.warning_under_per_min), low_is_bad=True
-    )
-    five = Number(
-        "files_5m", status.files_per_min_5m * 5, critical=bound(rule.critical_under_per_5min), low_is_bad=True
-    )
+    # Of two bridges, each publishes what the other has not: what counts is what they publish together.
+    all_ = (status, *facts.partners.values())
+    in_1m, in_5m = sum(one.files_per_min_1m for one in all_), sum(one.files_per_min_5m for one in all_) * 5
+    minute = Number("files_1m", in_1m, "/min", warning=bound(rule.warning_under_per_min), low_is_bad=True)
+    five = Number("files_5m", in_5m, critical=bound(rule.critical_under_per_5min), low_is_bad=True)
     numbers = tuple(
         number for number, window_s in zip((minute, five), WINDOWS_S, strict=True) if counted_for_s >= window_s
     )
     text = f"{minute.value:g} scans published in the last minute, {five.value:g} in the last 5 min"
+    if facts.partners:
+        text += f", by {len(all_)} bridges together"
     if not any(number.severity.is_bad for number in numbers):
         return ok(text, *numbers)
     helps = facts.waiting is not None and not facts.all_bad

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,10 +19,11 @@ from support.hazelcast_member import Member
 
 from bridge.config import Hazelcast, Source
 from bridge.model.provenance import Provenance
-from bridge.model.status import BridgeStatus, Counters, NewestStatus, SourceStatus
+from bridge.model.status import BridgeStatus, Counters, NewestStatus, SourceStatus, Statuses
 from healthcheck import check, cli
 from healthcheck.act.apprise_urls import SpareNotifier
 from healthcheck.config.settings import Health, HealthConfig
+from healthcheck.judge.own_bridge import Watched, own_status
 from healthcheck.model.finding import Cause, Severity
 from healthcheck.model.observation import Known, Unknown
 from healthcheck.model.report import Report
@@ -74,6 +77,7 @@ class Published:
 
     def __init__(self, client: hazelcast.HazelcastClient, name: str) -> None:
         self.map = client.get_map(name).blocking()
+        self.statuses = client.get_map(f"{name}_status").blocking()
 
     def scan(self, age_s: float) -> Provenance:
         written = provenance(age_s)
@@ -81,7 +85,11 @@ class Published:
         return written
 
     def status(self, written: BridgeStatus) -> None:
-        self.map.set("bridge_status", HazelcastJsonValue(written.model_dump_json()))
+        self.statuses.set(written.instance, HazelcastJsonValue(written.model_dump_json()))
+
+    def status_of_1_0(self, written: BridgeStatus) -> None:
+        new = {"map", "scan_key", "role", "state"}
+        self.map.set("bridge_status", HazelcastJsonValue(written.model_dump_json(exclude=new)))
 
 
 @pytest.fixture
@@ -95,8 +103,7 @@ def test_an_empty_map_is_known_to_hold_nothing(member: Member, map_name: str) ->
     assert answers.hazelcast.value.reachable
     assert isinstance(answers.entry, Known)
     assert answers.entry.value is None
-    assert isinstance(answers.status, Known)
-    assert answers.status.value is None
+    assert answers.statuses == Known(Statuses({}), answers.statuses.how)
 
 
 def test_the_scans_metadata_and_the_status_are_read(member: Member, map_name: str, published: Published) -> None:
@@ -105,8 +112,23 @@ def test_the_scans_metadata_and_the_status_are_read(member: Member, map_name: st
     answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
     assert isinstance(answers.entry, Known)
     assert answers.entry.value == scan
-    assert isinstance(answers.status, Known)
-    assert answers.status.value == written
+    assert isinstance(answers.statuses, Known)
+    assert answers.statuses.value.bridges == {"bridge-1": written}
+
+
+def test_of_version_1_0_the_status_is_read_where_it_wrote_it(
+    member: Member, map_name: str, published: Published
+) -> None:
+    written = status()
+    published.status_of_1_0(written)
+    published.status(status(instance="bridge-2"))
+    answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
+    assert isinstance(answers.statuses, Known)
+    assert set(answers.statuses.value.bridges) == {"bridge-1", "bridge-2"}
+    published.status(upgraded := status(pid=4712))
+    answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
+    assert isinstance(answers.statuses, Known)
+    assert answers.statuses.value.bridges["bridge-1"] == upgraded
 
 
 @pytest.mark.parametrize(
@@ -125,7 +147,7 @@ def test_a_foreign_value_is_unknown_and_does_not_hide_the_status(
     answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
     assert isinstance(answers.entry, Unknown)
     assert reason in answers.entry.reason
-    assert isinstance(answers.status, Known)
+    assert isinstance(answers.statuses, Known)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +161,11 @@ def test_a_foreign_value_is_unknown_and_does_not_hide_the_status(
 def test_a_status_that_cannot_be_read_is_unknown(
     member: Member, map_name: str, published: Published, value: object, reason: str
 ) -> None:
-    published.map.set("bridge_status", value)
+    published.statuses.set("bridge-1", value)
     answers = cluster.read_map(settings(member, map_name), DEADLINE_S)
-    assert isinstance(answers.status, Unknown)
-    assert reason in answers.status.reason
+    assert isinstance(answers.statuses, Known)
+    assert answers.statuses.value.bridges == {}
+    assert reason in answers.statuses.value.unreadable["bridge-1"]
 
 
 @pytest.mark.parametrize("trouble", [Member.kill, Member.pause], ids=["killed", "frozen"])
@@ -184,6 +207,42 @@ def test_proof_is_the_status_that_meets_the_condition_and_nothing_less(
     later.join()
     assert found is not None
     assert found.pid == 2
+
+
+# --- A pair, seen by the check of the frozen one's own host ---------------------------------------------------------
+
+
+def test_the_check_of_a_bridge_that_hangs_is_not_deceived_by_the_other(
+    member: Member, map_name: str, published: Published, tmp_path: Path
+) -> None:
+    """Restarts nothing: there is no such unit here, but its process is this one."""
+    hangs = status(60.0, host=socket.gethostname(), pid=os.getpid())
+    published.scan(1.0)
+    published.status(hangs)
+    published.status(status(instance="bridge-2", host="elsewhere"))
+    found = cluster.read_map(settings(member, map_name), DEADLINE_S).statuses
+    place = Elsewhere(settings(member, map_name), tmp_path)
+    own = own_status(found, Watched(socket.gethostname(), os.getpid()), place.config)
+    assert isinstance(own, Known)
+    assert own.value == hangs
+
+
+def test_the_other_bridge_gone_is_one_alert_and_resolved_when_it_is_forgotten(
+    elsewhere: Elsewhere, published: Published
+) -> None:
+    health = elsewhere.config.health
+    soon = health.model_copy(update={"alerts": health.alerts.model_copy(update={"resolve_after_s": 0.001})})
+    elsewhere.config = elsewhere.config.model_copy(update={"health": soon})
+    published.scan(1.0)
+    published.status(status())
+    published.status(status(60.0, instance="bridge-2"))
+    assert findings(elsewhere.check()) == {"redundancy": (Severity.WARNING, Cause.OTHER_SILENT)}
+    published.status(status())
+    assert elsewhere.check().changes == ()
+    published.statuses.delete("bridge-2")
+    published.status(status())
+    assert elsewhere.check().headline == "Healthy"
+    assert [change.kind for change in elsewhere.check().changes] == ["resolved"]
 
 
 # --- A whole check from another host than the bridge's ------------------------------------------------------------

@@ -730,5 +730,5 @@ def test_a_restart_is_asked_for_only_where_one_can_help(now: dict[str, Any], bef
 
 
 def test_the_snapshot_has_no_probe_that_the_properties_leave_out() -> None:
-    others = {"clock", "scope"}
+    others = {"clock", "scope", "bridges"}
     assert {field.name for field in fields(snapshot())} - others == set(PROBED)
