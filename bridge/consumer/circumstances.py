@@ -48,7 +48,7 @@ def parse_report(text: str, map_name: str, scan_key: str) -> Report | None:
     """A status entry; None if it is none, or of a bridge that publishes to another map or key."""
     try:
         entry = json.loads(text)
-        if (entry.get("map", map_name), entry.get("scan_key", scan_key)) != (map_name, scan_key):
+        if (entry.get("map") or map_name, entry.get("scan_key") or scan_key) != (map_name, scan_key):
             return None
         newest = entry["newest"]
         return Report(
