@@ -16,6 +16,8 @@ class Relay:
     def __init__(self, server_port: int, tls: ssl.SSLContext | None = None) -> None:
         """`tls`: spoken with clients; with the server plainly."""
         self.port = free_port()
+        self.passed_bytes = {"to the server": 0, "to the client": 0}
+        self._count = threading.Lock()
         self._server_port = server_port
         self._tls = tls
         self._door: socket.socket | None = None
@@ -52,13 +54,14 @@ class Relay:
             near = self._tls.wrap_socket(client, server_side=True) if self._tls else client
             far = socket.create_connection(("127.0.0.1", self._server_port))
             self._pipes += [near, far]
-            threading.Thread(target=_pump, args=(far, near), daemon=True).start()
-            _pump(near, far)
+            threading.Thread(target=self._pump, args=(far, near, "to the client"), daemon=True).start()
+            self._pump(near, far, "to the server")
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+    def _pump(self, source: socket.socket, sink: socket.socket, way: str) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+                with self._count:
+                    self.passed_bytes[way] += len(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
