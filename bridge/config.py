@@ -97,6 +97,11 @@ class Hazelcast(Section):
     cluster_name: str = Field("dev", min_length=1, description="Hazelcast's cluster-name.")
     map: str = Field("scan_bridge", min_length=1, description="The map that holds the entries.")
     scan_key: str = Field("latest_eigen_scan", min_length=1, description="Key of the newest scan.")
+    value: Literal["arrow", "json"] = Field(
+        "arrow",
+        description="Form of a scan in the map. arrow: one Arrow IPC stream. json: for consumers without Arrow and for "
+        "SQL; takes several times the memory and the time.",
+    )
     status_map: str = Field(
         "", description="The map in which every bridge says how it is. Empty: the name of `map` and `_status`."
     )

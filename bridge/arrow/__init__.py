@@ -12,6 +12,7 @@ last word: nothing passes that it does not read from the very same bytes.
     metadata    what a stream says of itself
     verify      pyarrow decodes the original
     scan        all of it: `parse`
+    json_form   a scan as JSON, and json_head what it says of itself
 
 Nothing is imported here, since `metadata` is asked for by programs that need no pyarrow.
 """

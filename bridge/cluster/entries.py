@@ -5,9 +5,10 @@ from __future__ import annotations
 from hazelcast.core import HazelcastJsonValue
 from pydantic import ValidationError
 
+from bridge.arrow.json_head import read_provenance
 from bridge.arrow.metadata import InvalidScan, read_metadata
 from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
-from bridge.model.provenance import Provenance
+from bridge.model.provenance import PREFIX, Provenance
 from bridge.model.status import SCHEMA_VERSION, BridgeStatus
 
 
@@ -17,6 +18,8 @@ class UnreadableEntry(Exception):
 
 def provenance_of(value: MapValue) -> Provenance:
     """Where a scan came from. Raises UnreadableEntry."""
+    if isinstance(value, HazelcastJsonValue):
+        return _provenance_in_json(value)
     if not isinstance(value, ByteArray):
         raise UnreadableEntry(f"the value is no scan but a {_type_name(value)}")
     try:
@@ -25,6 +28,14 @@ def provenance_of(value: MapValue) -> Provenance:
         raise UnreadableEntry(f"the value is no scan: {error}") from error
     if provenance is None:
         raise UnreadableEntry("no bridge wrote the value")
+    return provenance
+
+
+def _provenance_in_json(value: HazelcastJsonValue) -> Provenance:
+    given = read_provenance(value.to_string()) or {}
+    provenance = Provenance.from_metadata({PREFIX + name: str(given[name]) for name in given})
+    if provenance is None:
+        raise UnreadableEntry("the value is JSON that no bridge wrote")
     return provenance
 
 

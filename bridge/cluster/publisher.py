@@ -11,9 +11,11 @@ import time
 from dataclasses import dataclass, replace
 
 from bridge.arrow.scan import Scan
+from bridge.cluster import forms
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.entries import UnreadableEntry, provenance_of
-from bridge.cluster.hazelcast_client import ByteArray, MapValue
+from bridge.cluster.hazelcast_client import MapValue
+from bridge.config import Hazelcast
 from bridge.model.order import Held, ScanFile, supersedes
 from bridge.model.provenance import Provenance
 
@@ -39,10 +41,11 @@ class Published:
 class Publisher:
     """The entry of the newest scan, and what it held when we last looked."""
 
-    def __init__(self, cluster: Cluster, key: str, instance: str, max_future_s: float) -> None:
+    def __init__(self, cluster: Cluster, config: Hazelcast, instance: str, max_future_s: float) -> None:
         """`instance` names this bridge in each value."""
         self._cluster = cluster
-        self._key = key
+        self._key = config.scan_key
+        self._form = config.value
         self._instance = instance
         self._max_future_s = max_future_s
         self._value: MapValue | None = None
@@ -50,9 +53,10 @@ class Publisher:
         self._provenance: Provenance | None = None
         self._in_doubt: Published | None = None  # sent, but not acknowledged in time
 
-    def reconfigure(self, key: str, instance: str, max_future_s: float) -> None:
+    def reconfigure(self, config: Hazelcast, instance: str, max_future_s: float) -> None:
         """Go on with another configuration."""
-        self._key, self._instance, self._max_future_s = key, instance, max_future_s
+        self._key, self._form = config.scan_key, config.value
+        self._instance, self._max_future_s = instance, max_future_s
         self.forget()
 
     @property
@@ -110,11 +114,9 @@ class Publisher:
                 return published
         raise ClusterError(f"{self._key}: lost {MOST_RACES} races in a row against other writers")
 
-    def holds(self, scan: Scan) -> bool:
+    async def holds(self, scan: Scan) -> bool:
         """Whether the map holds this very scan, whatever its date there, as far as known."""
-        if self._provenance is None or not isinstance(self._value, ByteArray):
-            return False
-        return self._value.consists_of(*scan.with_metadata(self._provenance.to_metadata()))
+        return self._provenance is not None and await forms.is_of(self._value, scan, self._provenance)
 
     async def redate(self, file: ScanFile, scan: Scan) -> Published | None:
         """Give the held scan the earlier time that its file has by now; None if that is not ours to do.
@@ -128,16 +130,16 @@ class Publisher:
         held = self._provenance
         if held is None or (held.source, held.bridge) != (file.path, self._instance):
             return None
-        if not 0 <= file.mtime_ns < held.mtime_ns or not self.holds(scan):
+        if not 0 <= file.mtime_ns < held.mtime_ns or not await self.holds(scan):
             return None
         return await self._put(file, scan, redated_from_ns=held.mtime_ns)
 
     async def _put(self, file: ScanFile, scan: Scan, redated_from_ns: int | None = None) -> Published | None:
         """Write the scan if the map still holds what it held when we last looked; None if not."""
         provenance = self._next_provenance(file)
-        value = ByteArray.of(*scan.with_metadata(provenance.to_metadata()))
+        value = await forms.encode(scan, provenance, self._form)
         sent_ns = provenance.published_ns
-        published = Published(file, provenance, scan.rows, len(value.content), sent_ns, 0.0, redated_from_ns)
+        published = Published(file, provenance, scan.rows, forms.size_of(value), sent_ns, 0.0, redated_from_ns)
         self._known, self._in_doubt = False, published
         stored = await self._write(value)
         self._in_doubt = None
@@ -157,7 +159,7 @@ class Publisher:
             bridge=self._instance,
         )
 
-    async def _write(self, value: ByteArray) -> bool:
+    async def _write(self, value: forms.ScanValue) -> bool:
         if self._value is None:
             return await self._cluster.put_if_absent(self._key, value)
         return await self._cluster.replace_if_same(self._key, self._value, value)

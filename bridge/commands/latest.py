@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+from hazelcast.core import HazelcastJsonValue
 from rich.text import Text
 
 from bridge.cluster.connection import ClusterError
@@ -32,6 +33,10 @@ def latest(config: Config, format: str, output: Path | None) -> int:
         provenance = provenance_of(value)
     except UnreadableEntry as error:
         return ask.fail(f"{where}: {error}")
+    if isinstance(value, HazelcastJsonValue):
+        if format != "json":
+            return ask.fail(f'{where}: holds JSON (hazelcast.value = "json"); try: --format json')
+        return _put_out(f"{value.to_string()}\n".encode(), output)
     assert isinstance(value, ByteArray)  # else it had no provenance
     if format == "arrow" and output is None and sys.stdout.isatty():
         return ask.fail("binary output to a terminal; use -o FILE or a pipe")
@@ -39,6 +44,10 @@ def latest(config: Config, format: str, output: Path | None) -> int:
         content = _render(format, value.content, provenance)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         return ask.fail(f"{where}: cannot be shown as {format}: {' '.join(str(error).split())}; try: --format arrow")
+    return _put_out(content, output)
+
+
+def _put_out(content: bytes, output: Path | None) -> int:
     try:
         if output is not None:
             output.write_bytes(content)

@@ -53,9 +53,7 @@ class Bridge:
         self._progress = Progress()
         self._quarantine = Quarantine(config.state_dir)
         self._cluster = Cluster(config.hazelcast, f"scan-bridge {config.status.instance}")
-        publisher = Publisher(
-            self._cluster, config.hazelcast.scan_key, config.status.instance, config.source.max_future_s
-        )
+        publisher = Publisher(self._cluster, config.hazelcast, config.status.instance, config.source.max_future_s)
         self._publisher = publisher
         self._pipeline = Pipeline(config.source, self._cluster, publisher, metrics, self._quarantine)
         self._discovery = Discovery(
@@ -110,7 +108,7 @@ class Bridge:
         if (old.hazelcast, old.status.instance, old.source.max_future_s) != (
             config.hazelcast, config.status.instance, config.source.max_future_s,
         ):  # fmt: skip
-            self._publisher.reconfigure(config.hazelcast.scan_key, config.status.instance, config.source.max_future_s)
+            self._publisher.reconfigure(config.hazelcast, config.status.instance, config.source.max_future_s)
             await self._cluster.reconfigure(config.hazelcast, f"scan-bridge {config.status.instance}")
             self._connector.begin_anew()
 

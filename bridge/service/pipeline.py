@@ -174,7 +174,7 @@ class Pipeline:
     async def _compare(self, file: ScanFile, scan: Scan) -> Published | None:
         """Correct the date of the held scan, or say why a changed file is not published."""
         redated = None
-        if self._publisher.holds(scan):
+        if await self._publisher.holds(scan):
             redated = await self._publisher.redate(file, scan)
         else:
             self._metrics.skipped += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import signal
@@ -97,6 +98,34 @@ def test_the_java_example_prints_the_newest_scan_compressed_or_not(publishing: P
     printed = done.stdout.replace("\x1b[0m", "")  # Maven resets the terminal's colours, terminal or not
     assert printed.splitlines() == [f"{newest} 44"], done.stdout + done.stderr
     assert done.returncode == 0
+
+
+@pytest.mark.java
+def test_the_java_example_for_json_prints_the_document(publishing: Publishing, tmp_path: Path) -> None:
+    publishing.bridge.configure(hazelcast={"value": "json"})
+    publishing.bridge.start()
+    newest = publishing.publish("a", scan(rows=3))
+    shutil.copytree(EXAMPLES / "java", tmp_path / "java")
+
+    command = ("mvn", "-q", "-B", "-Dexample=LatestJson", "compile", "exec:exec")
+    done = publishing.run(*command, folder=tmp_path / "java", timeout_s=DOWNLOAD_S)
+
+    document = json.loads(done.stdout.replace("\x1b[0m", ""))
+    assert (document["scan_bridge"]["source"], document["columns"]["eigenvalue"]) == (newest, [0.0, 1.0, 2.0])
+
+
+@pytest.mark.node
+def test_the_node_example_for_json_reads_the_document(publishing: Publishing, tmp_path: Path) -> None:
+    publishing.bridge.configure(hazelcast={"value": "json"})
+    publishing.bridge.start()
+    newest = publishing.publish("a", scan(rows=55))
+    folder = tmp_path / "node"
+    shutil.copytree(EXAMPLES / "node", folder)
+    folder.joinpath("node_modules").symlink_to(node_modules())
+
+    done = publishing.run("node", "latest-json.mjs", folder=folder)
+
+    assert (done.returncode, done.stdout) == (0, f"{newest} 55\n"), done.stderr
 
 
 @pytest.mark.node

@@ -35,6 +35,7 @@ class Member:
         cluster_name: by default one that no other member has.
         members: addresses of all members of the cluster, this one included; none for a member on its own.
         port: by default a free one.
+        jar: one more on the class path.
         java_options: more of them, such as `-Dhazelcast.max.no.heartbeat.seconds=5`.
     """
 
@@ -44,11 +45,13 @@ class Member:
         *,
         members: tuple[str, ...] = (),
         port: int | None = None,
+        jar: Path | None = None,
         java_options: tuple[str, ...] = (),
     ) -> None:
         self.port = port or free_port()
         self.cluster_name = cluster_name or f"test-{self.port}-{_random.randrange(10**6)}"
         self._members = members
+        self._jar = jar
         self._java_options = java_options
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
@@ -77,6 +80,8 @@ class Member:
         arguments = ["--port", str(self.port), "--cluster", self.cluster_name]
         if self._members:
             arguments += ["--members", ",".join(self._members)]
+        if self._jar:
+            arguments += ["--jar", str(self._jar)]
         self._process = process.start([SCRIPT, *arguments, "--", *self._java_options], stdout=self._log)
         if wait:
             self.wait_ready()

@@ -23,7 +23,7 @@ PROVENANCE = Provenance(FILE.path, FILE.mtime_ns, FILE.size, 1, 1774339200125000
 
 @pytest.fixture
 def publisher() -> Publisher:
-    return Publisher(Cluster(Hazelcast(), "test"), "latest_eigen_scan", "bridge-1", 5.0)
+    return Publisher(Cluster(Hazelcast(), "test"), Hazelcast(), "bridge-1", 5.0)
 
 
 def scan() -> bytes:

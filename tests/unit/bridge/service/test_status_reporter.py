@@ -41,7 +41,7 @@ class Parts:
         config = load(file, Config)
         self.metrics = Metrics()
         cluster = Cluster(config.hazelcast, "test")
-        publisher = Publisher(cluster, config.hazelcast.scan_key, config.status.instance, config.source.max_future_s)
+        publisher = Publisher(cluster, config.hazelcast, config.status.instance, config.source.max_future_s)
         quarantine = Quarantine(folder / "state")
         self.pipeline = Pipeline(config.source, cluster, publisher, self.metrics, quarantine)
         self.cluster = cluster

@@ -1,0 +1,19 @@
+"""The head of a scan as JSON: where it came from, read without the rest, and without pyarrow."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+HEAD = '{"scan_bridge":'  # stands first
+
+
+def read_provenance(form: str) -> dict[str, Any] | None:
+    """What stands under `scan_bridge` in a `json_form.text`, without reading the columns; None if it is none."""
+    if not form.startswith(HEAD):
+        return None
+    try:
+        found, _ = json.JSONDecoder().raw_decode(form, len(HEAD))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

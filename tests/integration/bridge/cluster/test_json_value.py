@@ -1,0 +1,180 @@
+"""`hazelcast.value = "json"`: the same order and the same compare-and-set, in a form that needs no Arrow."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hazelcast
+import pytest
+from hazelcast.core import HazelcastJsonValue
+from support import process
+from support.bridge_process import COMMAND, BridgeProcess, NewBridge, Target, day, eventually, land
+from support.download_cache import cached
+from support.hazelcast_member import Member
+
+from bridge.consumer import ScanConsumer, Settings
+
+pytestmark = pytest.mark.hazelcast
+JSON = {"value": "json"}
+KEY = "latest_eigen_scan"
+DOWNLOAD_S = 300.0
+SQL_ENGINE = "com.hazelcast:hazelcast-sql:5.6.0"
+SQL_JAR = "hazelcast-sql-5.6.0.jar"
+
+
+def held(client: hazelcast.HazelcastClient, bridge: BridgeProcess) -> Any:
+    """What the map holds: a document, or bytes."""
+    value = client.get_map(bridge.target.map_name).blocking().get(KEY)
+    return json.loads(value.to_string()) if isinstance(value, HazelcastJsonValue) else value
+
+
+def expect(client: hazelcast.HazelcastClient, bridge: BridgeProcess, path: str) -> Any:
+    """Wait until the bridge has published this; what the map holds then."""
+    bridge.wait_status(client, lambda status: (status["published"] or {}).get("path") == path, f"{path} published")
+    return held(client, bridge)
+
+
+def test_a_scan_stands_in_the_map_as_one_document_with_its_provenance(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient
+) -> None:
+    bridge = new_bridge(hazelcast=JSON).start()
+    path = land(bridge.root, f"{day()}/a.arrow")
+    document = expect(client, bridge, path)
+    file = (bridge.root / path).stat()
+    assert document["scan_bridge"] | {"published_ns": 0} == {
+        "source": path,
+        "mtime_ns": file.st_mtime_ns,
+        "size": file.st_size,
+        "sequence": 1,
+        "published_ns": 0,
+        "bridge": bridge.folder.name,
+    }
+    assert document["columns"] == {
+        "asset": [f"{path}{number}" for number in range(20)],
+        "eigenvalue": [float(number) for number in range(20)],
+    }
+
+
+def test_an_older_scan_never_replaces_a_newer_one_and_a_time_set_late_is_corrected(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient
+) -> None:
+    bridge, now_ns = new_bridge(hazelcast=JSON).start(), time.time_ns()
+    newest = land(bridge.root, f"{day()}/b.arrow", mtime_ns=now_ns)
+    expect(client, bridge, newest)
+    land(bridge.root, f"{day()}/a.arrow", mtime_ns=now_ns - 1)
+    bridge.wait_status(client, lambda status: status["counters"]["skipped"] == 1, "the older one is counted")
+    assert held(client, bridge)["scan_bridge"]["source"] == newest
+
+    land(bridge.root, newest, (bridge.root / newest).read_bytes(), mtime_ns=now_ns - 100)
+    eventually(
+        lambda: held(client, bridge)["scan_bridge"]["mtime_ns"] == now_ns - 100, lambda: str(held(client, bridge))[:300]
+    )
+    assert held(client, bridge)["scan_bridge"]["sequence"] == 2
+
+
+def test_the_form_can_be_changed_on_a_running_system_in_both_directions(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient
+) -> None:
+    bridge, now_ns = new_bridge().start(), time.time_ns()
+    expect(client, bridge, land(bridge.root, f"{day()}/a.arrow", mtime_ns=now_ns))
+    for number, form in enumerate(("json", "arrow", "json"), 1):
+        bridge.configure(hazelcast={"value": form})
+        bridge.send(signal.SIGHUP)
+        eventually(lambda n=number: len(bridge.lines("configuration reloaded")) == n, "it is reloaded")
+        older = land(bridge.root, f"{day()}/older{number}.arrow", mtime_ns=now_ns + number - 2)
+        value = expect(client, bridge, land(bridge.root, f"{day()}/b{number}.arrow", mtime_ns=now_ns + number))
+        assert isinstance(value, dict) == (form == "json")
+        status = bridge.status(client)
+        assert status["published"]["sequence"] == number + 1
+        assert status["published"]["path"] != older
+    assert not bridge.lines("no bridge wrote")
+
+
+def test_two_bridges_with_different_forms_keep_one_order(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient
+) -> None:
+    one = new_bridge("one").start()
+    other = new_bridge("other", root=one.root, hazelcast=JSON).start()
+    last = ""
+    for number in range(30):
+        last = land(one.root, f"{day()}/{number:02}.arrow")
+
+    def source() -> str | None:
+        with ScanConsumer(settings(one)) as consumer:
+            return consumer.newest().provenance.source
+
+    eventually(lambda: source() == last, "the newest one stands there")
+    for bridge in (one, other):
+        bridge.wait_status(client, lambda status: status["newest"]["path"] == last, "it has seen it")
+        assert not bridge.lines("no bridge wrote")
+
+
+def settings(bridge: BridgeProcess) -> Settings:
+    """Of a consumer of this bridge's map."""
+    target = bridge.target
+    return Settings(members=[target.address], cluster_name=target.cluster_name, map=target.map_name)
+
+
+def test_commands_and_consumer_read_it(new_bridge: NewBridge, client: hazelcast.HazelcastClient) -> None:
+    bridge = new_bridge(hazelcast=JSON).start()
+    path = land(bridge.root, f"{day()}/a.arrow")
+    expect(client, bridge, path)
+
+    def latest(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return process.run([*COMMAND, "latest", "--config", bridge.config_path, *arguments])
+
+    assert json.loads(latest("--format", "json").stdout)["scan_bridge"]["source"] == path
+    refused = latest()
+    assert refused.returncode == 1
+    assert 'holds JSON (hazelcast.value = "json"); try: --format json' in refused.stderr
+    with ScanConsumer(settings(bridge)) as consumer:
+        scan = consumer.newest()
+    assert (scan.provenance.source, scan.table.num_rows) == (path, 20)
+
+
+@pytest.fixture(scope="module")
+def sql_member() -> Iterator[Member]:
+    """A member with Hazelcast's SQL engine, which is a jar of its own."""
+
+    def download(folder: Path) -> None:
+        maven = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+        command = ["mvn", "-q", "-B", maven, f"-Dartifact={SQL_ENGINE}", f"-DoutputDirectory={folder}"]
+        process.run(command, env=process.environment(downloads=True), check=True, timeout_s=DOWNLOAD_S)
+
+    jar = cached(SQL_JAR, download) / SQL_JAR
+    member = Member(jar=jar, java_options=("-Dlocal.jet=true",))
+    try:
+        yield member.start()
+    finally:
+        member.close()
+
+
+@pytest.mark.java
+def test_sql_reads_scan_and_status(new_bridge: NewBridge, sql_member: Member) -> None:
+    client = sql_member.client()
+    target = Target(sql_member.address, sql_member.cluster_name, "scan_bridge")
+    bridge = new_bridge(target=target, hazelcast=JSON).start()
+    path = land(bridge.root, f"{day()}/a.arrow")
+    expect(client, bridge, path)
+
+    def rows(statement: str) -> list[list[Any]]:
+        result = client.sql.execute(statement).result()
+        if not result.is_row_set():
+            return []
+        names = [column.name for column in result.get_row_metadata().columns]
+        return [[row.get_object(name) for name in names] for row in result]
+
+    rows("CREATE MAPPING scan_bridge TYPE IMap OPTIONS ('keyFormat' = 'varchar', 'valueFormat' = 'json')")
+    select = (
+        "JSON_VALUE(this, '$.scan_bridge.source'), "
+        "JSON_VALUE(this, '$.scan_bridge.mtime_ns' RETURNING BIGINT), "
+        "JSON_VALUE(this, '$.columns.eigenvalue[19]' RETURNING DOUBLE)"
+    )
+    file = (bridge.root / path).stat()
+    assert rows(f"SELECT {select} FROM scan_bridge WHERE __key = '{KEY}'") == [[path, file.st_mtime_ns, 19.0]]
