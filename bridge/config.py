@@ -170,6 +170,18 @@ class Status(Section):
     )
 
 
+class History(Section):
+    """Every scan of the last hours in a map of its own, also those that were overtaken."""
+
+    keep_s: SecondsOrZero = Field(
+        0.0,
+        description="Seconds for which each scan is kept, counted from its modification time; 0 turns it off. The "
+        "cluster needs rate × size × keep_s × (1 + backups) of memory: check-config says how much. The bridge needs "
+        "a second process.",
+    )
+    map: str = Field("eigen_scans", min_length=1, description="The map that holds them.")
+
+
 class Log(Section):
     """What the bridge writes to the journal or the terminal."""
 
@@ -198,6 +210,7 @@ class Config(Section):
     source: Source
     hazelcast: Hazelcast = Field(default_factory=Hazelcast)
     status: Status = Field(default_factory=Status)
+    history: History = Field(default_factory=History)
     log: Log = Field(default_factory=Log)
     metrics: Metrics = Field(default_factory=Metrics)
     state_dir: AbsolutePath = Field(
@@ -205,6 +218,12 @@ class Config(Section):
         description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins.",
     )
     health: Any = Field(None, description="The health check's own settings; see there.")
+
+    @model_validator(mode="after")
+    def _own_map(self) -> Self:
+        if self.history.map == self.hazelcast.map:
+            raise ValueError("history.map and hazelcast.map must differ")
+        return self
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)

@@ -137,28 +137,43 @@ class Cluster:
 
     async def set(self, key: str, value: ByteArray | HazelcastJsonValue) -> None:
         """Store `value`, whatever is there. Raises ClusterError."""
-        sent = _serialized(value)
+        sent = serialized(value)
         await self._call(self._require_map().set(key, sent), "set", key, _size(sent))
 
     async def put_if_absent(self, key: str, value: ByteArray | HazelcastJsonValue) -> bool:
         """Store `value` if there is none; whether it was stored. Raises ClusterError."""
-        sent = _serialized(value)
+        sent = serialized(value)
         return await self._call(self._require_map().put_if_absent(key, sent), "put", key, _size(sent)) is None
 
     async def replace_if_same(self, key: str, expected: MapValue, value: ByteArray | HazelcastJsonValue) -> bool:
         """Store `value` if the present one equals `expected`; whether it was stored. Raises ClusterError."""
-        old, new = _serialized(expected), _serialized(value)
+        old, new = serialized(expected), serialized(value)
         call = replace_if_same(self._require_map(), key, old, new)
         return await self._call(call, "replace", key, _size(old) + _size(new))
 
-    async def in_map(
-        self, name: str, call: Callable[[Map[str, Any]], Coroutine[Any, Any, T]], verb: str, key: str
-    ) -> T:
-        """What a call to another map of the cluster gives; the map is opened at its first use. Raises ClusterError."""
-        self._require_map()
-        assert self._client is not None
-        opened = await self._call(self._client.open_map(name), "open", f"map {name}")
-        return await self._call(call(opened), verb, key)
+    async def ask(self, map_name: str, ask: Callable[[Map[str, Any]], Coroutine[Any, Any, T]], size: int = 0) -> T:
+        """What `ask` finds out of another map. `size`: the bytes that go through the line.
+
+        That map's refusals are its own: they do not show in `condition`.
+
+        Raises:
+            ClusterError, ClusterRefused: as each call.
+        """
+        if self._client is None or not self.connected:
+            raise ClusterError("not connected")
+        client = self._client
+
+        async def answer() -> T:
+            return await ask(await client.open_map(map_name))
+
+        try:
+            return await self._answer(answer(), map_name, size)
+        except ClusterError:
+            raise
+        except Exception as error:
+            if is_refusal(error):
+                raise ClusterRefused(f"{map_name}: ", one_line(error)) from error
+            raise ClusterError(f"{map_name}: {one_line(error)}") from error
 
     async def reconfigure(self, config: Hazelcast, name: str) -> None:
         """Go on with another configuration; a connection made with the old one is closed."""
@@ -180,17 +195,22 @@ class Cluster:
             raise ClusterError("not connected")
         return self._map
 
-    async def _call(self, call: Coroutine[Any, Any, T], verb: str, key: str, size: int = 0) -> T:
+    async def _answer(self, call: Coroutine[Any, Any, T], what: str, size: int) -> T:
         # The call is abandoned, not cancelled: a response to a cancelled call would break the client's connection.
         task = asyncio.create_task(call)
         deadline_s = call_deadline_s(self._config.call_timeout_s, size)
         await asyncio.wait({task}, timeout=deadline_s)
         if not task.done():
             _forget(task)
-            raise ClusterError(f"{verb} {key}: no answer within {deadline_s:g} s")
+            raise ClusterError(f"{what}: no answer within {deadline_s:g} s")
+        return task.result()
+
+    async def _call(self, call: Coroutine[Any, Any, T], verb: str, key: str, size: int = 0) -> T:
         kind = "read" if verb == "get" else "write"
         try:
-            answer = task.result()
+            answer = await self._answer(call, f"{verb} {key}", size)
+        except ClusterError:
+            raise
         except Exception as error:
             if not is_refusal(error):
                 raise ClusterError(f"{verb} {key}: {one_line(error)}") from error
@@ -215,7 +235,7 @@ def _size(value: Serializable) -> int:
     return 0 if isinstance(value, HazelcastJsonValue) else len(value.buffer)
 
 
-def _serialized(value: MapValue) -> Serializable:
+def serialized(value: MapValue) -> Serializable:
     """What the client sends as it is, where there is such a thing."""
     return value if isinstance(value, HazelcastJsonValue) else value.data
 

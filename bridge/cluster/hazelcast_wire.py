@@ -17,7 +17,7 @@ from hazelcast.internal.asyncio_connection import ConnectionManager
 from hazelcast.internal.asyncio_proxy.base import task_id
 from hazelcast.internal.asyncio_reactor import AsyncioConnection, AsyncioReactor, HazelcastProtocol
 from hazelcast.protocol.client_message import OutboundMessage
-from hazelcast.protocol.codec import map_replace_if_same_codec
+from hazelcast.protocol.codec import map_put_if_absent_codec, map_replace_if_same_codec
 from hazelcast.serialization.data import Data
 
 from bridge.cluster.private_names import require
@@ -111,13 +111,36 @@ async def replace_if_same(map_: Map[str, Any], key: str, expected: Serializable,
 def replace_request(map_name: str, key: Data, old: Data, new: Data) -> Request:
     """What the client's own codec makes of it, in parts."""
     whole = map_replace_if_same_codec.encode_request(map_name, key, NOTHING, NOTHING, task_id())  # type: ignore[no-untyped-call]
-    begin, ends = whole.buf[: -2 * PART_HEADER.size], whole.buf[-2 * PART_HEADER.size :]
-    old_header, new_header = (
+    return _in_parts(whole, old, new)
+
+
+async def put_if_absent(map_: Map[str, Any], key: str, value: Serializable, ttl_s: float) -> Any:
+    """As the map's own, without a copy of what is serialized already; what was there before, None for nothing."""
+    key_data, value_data = map_._to_data(key), map_._to_data(value)
+
+    def answer(message: Any) -> Any:
+        return map_._to_object(map_put_if_absent_codec.decode_response(message))  # type: ignore[no-untyped-call]
+
+    return await map_._invoke_on_key(put_request(map_.name, key_data, value_data, ttl_s), key_data, answer)
+
+
+def put_request(map_name: str, key: Data, value: Data, ttl_s: float) -> Request:
+    """What the client's own codec makes of it, in parts."""
+    ttl_ms = int(ttl_s * 1000)
+    whole = map_put_if_absent_codec.encode_request(map_name, key, NOTHING, task_id(), ttl_ms)  # type: ignore[no-untyped-call]
+    return _in_parts(whole, value)
+
+
+def _in_parts(whole: OutboundMessage, *values: Data) -> Request:
+    """A request that ends with so many times NOTHING, with the values in their place."""
+    at = len(whole.buf) - len(values) * PART_HEADER.size
+    headers = [
         PART_HEADER.pack(PART_HEADER.size + len(data.buffer), flags)
-        for data, (_, flags) in zip((old, new), PART_HEADER.iter_unpack(ends), strict=True)
-    )
-    request = Request(begin + old_header, whole.retryable, whole.contains_data)  # type: ignore[no-untyped-call]
-    request.rest = (old.buffer, new_header, new.buffer)
+        for data, (_, flags) in zip(values, PART_HEADER.iter_unpack(whole.buf[at:]), strict=True)
+    ]
+    request = Request(whole.buf[:at] + headers[0], whole.retryable, whole.contains_data)  # type: ignore[no-untyped-call]
+    parts = [part for header, data in zip(headers, values, strict=True) for part in (header, data.buffer)]
+    request.rest = tuple(parts[1:])
     return request
 
 
@@ -135,5 +158,7 @@ PRIVATE_NAMES: tuple[tuple[type, str, str], ...] = (
     (Map, "replace_if_same", "_to_data"),
     (Map, "_replace_if_same_internal", "_invoke_on_key"),
     (Map, "_replace_if_same_internal", "encode_request"),
+    (Map, "_put_if_absent_internal", "_to_object"),
+    (Map, "_put_if_absent_internal", "encode_request"),
 )
 require(PRIVATE_NAMES)

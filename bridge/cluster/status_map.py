@@ -23,7 +23,7 @@ async def read_all(cluster: Cluster, config: Hazelcast) -> Statuses:
     old = await cluster.get(config.status_key)
     found: list[tuple[Any, MapValue]] = []
     with contextlib.suppress(ClusterRefused):  # a user may be let into one map only, as version 1.0 needed it
-        found = await cluster.in_map(config.statuses, lambda map_: map_.entry_set(), "get", config.statuses)
+        found = await cluster.ask(config.statuses, lambda map_: map_.entry_set())
     entries = [(read_key(key) or str(key), value) for key, value in found]
     bridges, unreadable = _parsed(entries)
     of_old, unreadable_old = _parsed([] if old is None else [(config.status_key, old)])
@@ -36,19 +36,19 @@ async def read_all(cluster: Cluster, config: Hazelcast) -> Statuses:
 
 async def read_one(cluster: Cluster, config: Hazelcast, key: str) -> BridgeStatus | None:
     """What stands under this key; None for nothing, or nothing readable. Raises ClusterError."""
-    found = await cluster.in_map(config.statuses, lambda map_: map_.get(key), "get", key)
+    found = await cluster.ask(config.statuses, lambda map_: map_.get(key))
     return _readable(found)
 
 
 async def write(cluster: Cluster, config: Hazelcast, key: str, status: BridgeStatus) -> BridgeStatus | None:
     """Put a status under this key; what stood there, if it can be read. Raises ClusterError."""
     value = HazelcastJsonValue(status.model_dump_json())
-    return _readable(await cluster.in_map(config.statuses, lambda map_: map_.put(key, value), "set", key))
+    return _readable(await cluster.ask(config.statuses, lambda map_: map_.put(key, value)))
 
 
 async def remove(cluster: Cluster, config: Hazelcast, key: str) -> None:
     """Take the entry away, if there is one. Raises ClusterError."""
-    await cluster.in_map(config.statuses, lambda map_: map_.delete(key), "remove", key)
+    await cluster.ask(config.statuses, lambda map_: map_.delete(key))
 
 
 def _parsed(entries: list[tuple[str, MapValue]]) -> tuple[dict[str, BridgeStatus], dict[str, str]]:

@@ -63,12 +63,7 @@ def forget(config: Config, name: str) -> int:
         if found is None or not found.is_alive(datetime.now(UTC)):
             await status_map.remove(cluster, config.hazelcast, name)
             if found is not None and not found.map:  # as version 1.0 wrote it
-                await cluster.in_map(
-                    config.hazelcast.map,
-                    lambda map_: map_.delete(config.hazelcast.status_key),
-                    "remove",
-                    config.hazelcast.status_key,
-                )
+                await cluster.ask(config.hazelcast.map, lambda map_: map_.delete(config.hazelcast.status_key))
         return found
 
     try:

@@ -52,6 +52,11 @@ def details(status: BridgeStatus) -> Table:
             f"p50 {lag.p50:.1f} ms, p90 {lag.p90:.1f} ms, p99 {lag.p99:.1f} ms, max {lag.max:.1f} ms",
         )
     row("scans per minute", f"{status.files_per_min_1m:.1f} (1 min), {status.files_per_min_5m:.1f} (5 min)")
+    if (history := status.history) is not None:
+        missing = "not compared yet" if history.missing is None else f"{history.missing} missing"
+        row("history", f"{missing}, {history.per_s:g} a second", PLAIN)
+        if history.trouble:
+            row("", history.trouble, "yellow")
     counters = status.counters.model_dump()
     row(
         "counters",

@@ -88,6 +88,15 @@ class LagQuantiles(_Part):
     max: float | None = None
 
 
+class HistoryStatus(_Part):
+    """The map with every scan of the last hours."""
+
+    missing: int | None = None  # scans that lie on disk and are not in it yet; null: not compared yet
+    per_s: float = 0.0  # scans that went into it, over the last 10 seconds
+    behind_s: float = 0.0  # for how long it has not been complete
+    trouble: str = ""  # why it does not get on
+
+
 class BridgeStatus(_Part):
     """The whole status entry."""
 
@@ -110,6 +119,7 @@ class BridgeStatus(_Part):
     scan_key: str = ""
     role: Role = "active"  # standby: it leaves each scan to another bridge first
     state: RunState = "running"  # stopped: the last word of a bridge that was told to end
+    history: HistoryStatus | None = None  # null: switched off
 
     def is_alive(self, now: datetime) -> bool:
         """Whether it runs and is heard, by the clocks of its host and of the reader's."""

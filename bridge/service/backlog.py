@@ -75,7 +75,7 @@ class Backlog:
         With `writer_done` (an event said so) it may be read at once; otherwise only when it has been quiet for
         `quiet_s`, of which `age_s` have passed already. That it is still the same then, the reader sees.
         """
-        if self._settled.get(file.path) == file:
+        if self.is_settled(file):
             return 0
         if not is_misdated(file.mtime_ns, now_ns, self._max_future_s) and (
             self.newest is None or file.key > self.newest.key or file.path == self.newest.path
@@ -123,6 +123,10 @@ class Backlog:
         """Paths of files that may have changed since: what changed lately, and what is bad. A bounded number."""
         recent = [path for path, changed_s in self._recent.items() if now_s - changed_s <= RECENT_S]
         return list(dict.fromkeys((*recent, *islice(reversed(self._settled), MOST_RECENT))))
+
+    def is_settled(self, file: ScanFile) -> bool:
+        """Whether it is known to be bad or misdated."""
+        return self._settled.get(file.path) == file
 
     def settle(self, file: ScanFile) -> None:
         """Never take this file in again, unless it changes."""

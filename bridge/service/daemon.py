@@ -21,6 +21,7 @@ from bridge.config import Config, ConfigError
 from bridge.service import memory_need
 from bridge.service.connector import Connector
 from bridge.service.discovery import Discovery
+from bridge.service.history_process import HistoryProcess
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.service.progress import Progress
@@ -42,6 +43,7 @@ LONGEST_STEP_SHARE = 1 / 8
 READY_DEADLINE_S = 15.0
 # The longest pause after a call that failed (backoff.py), and some.
 BACKOFF_S = 2.0
+HISTORY_STEP_S = 30.0
 
 
 class Bridge:
@@ -59,7 +61,9 @@ class Bridge:
         self._discovery = Discovery(
             config.source, self._pipeline.intake, metrics, progress=lambda: self._progress.stamp("discovery")
         )
-        stages = Stages(self._cluster, self._discovery, self._pipeline, metrics)
+        self._history = HistoryProcess(config, self._pipeline.judged_bad)
+        self._pipeline.intake.on_closed = self._history.closed
+        stages = Stages(self._cluster, self._discovery, self._pipeline, self._history, metrics)
         self._reporter = StatusReporter(config, stages)
         if exporter is not None:
             exporter.observe(self._read)
@@ -81,6 +85,7 @@ class Bridge:
                 ("discovery", self._discovery.step),
                 ("publisher", self._pipeline.step),
                 ("reporter", self._reporter.step),
+                ("history", self._history.step),
             )
         ]
         tasks += [asyncio.create_task(self._supervise()), asyncio.create_task(_wait(stop))]
@@ -105,6 +110,7 @@ class Bridge:
         if (old.hazelcast, old.status.instance) != (config.hazelcast, config.status.instance):
             await self._reporter.say_stopped()  # under the name, or in the map, that is not ours any more
         self._reporter.reconfigure(config)
+        await self._history.reconfigure(config)
         if (old.hazelcast, old.status.instance, old.source.max_future_s) != (
             config.hazelcast, config.status.instance, config.source.max_future_s,
         ):  # fmt: skip
@@ -124,6 +130,7 @@ class Bridge:
         """Let go of everything."""
         self._discovery.close()
         self._quarantine.close()
+        await self._history.close()
         await self._cluster.close()
 
     def _read(self) -> Reading:
@@ -172,6 +179,7 @@ class Bridge:
             "connector": hazelcast.connect_timeout_s * 2 + hazelcast.call_timeout_s * 2 + 4,
             "publisher": largest_s * 4 + BACKOFF_S,
             "reporter": hazelcast.call_timeout_s * 2 + BACKOFF_S,
+            "history": HISTORY_STEP_S,
         }
         return max(self._watchdog_s * SILENCE_SHARE, longest_step_s.get(stage, 0))
 

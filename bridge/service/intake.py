@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 from bridge.cluster.publisher import Publisher
 from bridge.config import Source as SourceConfig
@@ -29,6 +30,7 @@ class Intake:
         self.backlog = Backlog(config.max_future_s, config.settle_s, config.quiet_s)
         self.held_file = HeldFile()
         self.high_water: OrderKey | None = None  # the newest ever seen in the map
+        self.on_closed: Callable[[str], None] | None = None  # hears of each file whose writer is done
         self.wake = asyncio.Event()  # set when there may be something to do
         self.read_in_thread = False  # set where a read may hang (network file systems)
         self._left_out = 0  # by listings so far
@@ -74,6 +76,8 @@ class Intake:
             self._seen_again(file)
 
     def _announced(self, file: ScanFile, *, writer_done: bool) -> None:
+        if writer_done and self.on_closed is not None:
+            self.on_closed(file.path)
         if self._is_old(file) and not self.may_matter(file):
             self.held_file.passed_over(file)
             self._count_skipped(file)  # it landed late

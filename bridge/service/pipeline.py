@@ -17,6 +17,7 @@ from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig
 from bridge.folder import reader
+from bridge.model.history import BadFile
 from bridge.model.order import Held, ScanFile, how_misdated, is_misdated
 from bridge.service import scan_log
 from bridge.service.backlog import Waiting
@@ -49,10 +50,10 @@ class Pipeline:
         self._told_of_late_times = False
         self.last: Published | None = None
         self.published = asyncio.Event()  # set after each publish; the status reporter clears it
-        for file in quarantine.set_aside:
-            self.intake.backlog.settle(file)
         if quarantine.killer is not None:
             self._bad(quarantine.killer, "the bridge died twice in a row with it in hand")
+        for file in quarantine.set_aside:
+            self.intake.backlog.settle(file)
 
     def reconfigure(self, config: SourceConfig) -> None:
         """Go on with another configuration."""
@@ -235,7 +236,13 @@ class Pipeline:
         scan_log.misdated(file)
         self.intake.backlog.settle(file)
 
+    def judged_bad(self, bad: BadFile) -> None:
+        """The history found a file bad. Each is told once, whoever finds it."""
+        self._bad(bad.file, bad.reason)
+
     def _bad(self, file: ScanFile, reason: str) -> None:
+        if self.intake.backlog.is_settled(file):
+            return
         self._metrics.bad += 1
         scan_log.bad(file, reason)
         self.intake.backlog.settle(file)

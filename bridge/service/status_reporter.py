@@ -19,6 +19,7 @@ from bridge.config import Config
 from bridge.model.order import printable
 from bridge.model.status import (
     BridgeStatus,
+    HistoryStatus,
     NewestStatus,
     PublishedStatus,
     RunState,
@@ -26,6 +27,7 @@ from bridge.model.status import (
     from_ns,
 )
 from bridge.service.discovery import Discovery
+from bridge.service.history_process import HistoryProcess
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.service.status_entry import StatusEntry
@@ -46,6 +48,7 @@ class Stages:
     cluster: Cluster
     discovery: Discovery
     pipeline: Pipeline
+    history: HistoryProcess
     metrics: Metrics
 
 
@@ -57,6 +60,7 @@ class StatusReporter:
         self._cluster = stages.cluster
         self._discovery = stages.discovery
         self._pipeline = stages.pipeline
+        self._history = stages.history
         self._metrics = stages.metrics
         self._entry = StatusEntry(config, stages.cluster)
         self._backoff = Backoff(log, "writing the status")
@@ -141,6 +145,7 @@ class StatusReporter:
             scan_key=self._config.hazelcast.scan_key,
             role="standby" if self._pipeline.is_standby else "active",
             state=state,
+            history=self._history.status,
         )
 
     def line(self) -> str:
@@ -155,9 +160,20 @@ class StatusReporter:
         elif self._discovery.reason:
             parts.append(f"cannot read all of the source: {self._discovery.reason}")
         parts.append(f"hazelcast {self._cluster.condition}")
+        if (history := self._history.status) is not None:
+            parts.append(f"history {_progress(history)}")
         if self._metrics.bad:
             parts.append(f"{self._metrics.bad} bad")
         return "; ".join(parts)
+
+
+def _progress(history: HistoryStatus) -> str:
+    """How far the history is, for people."""
+    if history.trouble:
+        return f"behind: {history.trouble}"
+    if history.missing is None:
+        return "not compared yet"
+    return f"lacks {history.missing}, {history.per_s:g}/s" if history.missing else "complete"
 
 
 STARTED_AT = datetime.now(UTC)

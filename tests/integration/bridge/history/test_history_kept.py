@@ -1,0 +1,159 @@
+"""Every valid scan of the last hours is in the history: overtaken, late, rewritten, found at a start. Never twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import hazelcast
+import pytest
+from support.bridge_process import BridgeProcess, day, eventually, land, scan
+from support.hazelcast_member import Member
+from support.history_map import HistoryMap, valid_files
+
+pytestmark = pytest.mark.hazelcast
+
+NewKeeping = Callable[..., BridgeProcess]
+SECOND_NS = 1_000_000_000
+
+
+def path(name: str) -> str:
+    return f"{day()}/{name}.arrow"
+
+
+def test_what_lay_there_before_the_start_and_what_was_overtaken_is_kept(
+    keeping: NewKeeping, kept: HistoryMap
+) -> None:
+    bridge = keeping()
+    now_ns = time.time_ns()
+    for number in range(50):
+        land(bridge.root, path(f"old{number}"), mtime_ns=now_ns - (60 + number) * SECOND_NS)
+    land(bridge.root, f"{day(-5)}/too-old.arrow", mtime_ns=now_ns - 4000 * SECOND_NS)
+    bridge.start()
+    for number in range(50):
+        land(bridge.root, path(f"burst{number}"))
+
+    too_old = kept_key(bridge.root / f"{day(-5)}/too-old.arrow", bridge.root)
+    expected = valid_files(bridge.root).keys() - {too_old}
+    eventually(lambda: set(kept.keys()) == expected, lambda: str(len(kept.keys())))
+    assert kept.wrong({key: content for key, content in valid_files(bridge.root).items() if key != too_old}) == []
+
+
+def kept_key(file: Path, root: Path) -> str:
+    return f"{file.stat().st_mtime_ns:020d} {file.relative_to(root)}"
+
+
+def test_a_late_scan_in_an_old_day_folder_is_kept(keeping: NewKeeping, kept: HistoryMap) -> None:
+    bridge = keeping().start()
+    land(bridge.root, path("newest"))
+    land(bridge.root, f"{day(-30)}/late.arrow", mtime_ns=time.time_ns() - 600 * SECOND_NS)
+
+    kept.wait_complete(bridge.root)
+
+
+def test_a_rewritten_scan_replaces_its_value_and_leaves_no_second_one(
+    keeping: NewKeeping, kept: HistoryMap
+) -> None:
+    bridge = keeping().start()
+    now_ns = time.time_ns()
+    same_time, other_time = path("same-time"), path("other-time")
+    for name in (same_time, other_time):
+        land(bridge.root, name, scan("first", rows=20), now_ns - 60 * SECOND_NS)
+    kept.wait_complete(bridge.root)
+
+    land(bridge.root, same_time, scan("other", rows=20), now_ns - 60 * SECOND_NS)
+    land(bridge.root, other_time, scan("other", rows=30), now_ns - 30 * SECOND_NS)
+    bridge.terminate()
+    bridge.start()
+
+    eventually(lambda: kept.keys() == sorted(valid_files(bridge.root)), lambda: str(kept.keys()))
+    eventually(lambda: not kept.wrong(valid_files(bridge.root)), "each value is its file")
+
+
+def test_a_scan_rewritten_while_no_bridge_ran_replaces_its_value(keeping: NewKeeping, kept: HistoryMap) -> None:
+    bridge = keeping().start()
+    mtime_ns = time.time_ns() - 60 * SECOND_NS
+    land(bridge.root, path("a"), scan("first"), mtime_ns)
+    kept.wait_complete(bridge.root)
+    bridge.terminate()
+
+    land(bridge.root, path("a"), scan("other"), mtime_ns)
+    bridge.start()
+
+    eventually(lambda: not kept.wrong(valid_files(bridge.root)), "the value is its file")
+
+
+def test_a_bad_file_leaves_no_trace_but_one_error_line(keeping: NewKeeping, kept: HistoryMap) -> None:
+    bridge = keeping(source={"rescan_s": 0.2, "settle_s": 0.2})
+    land(bridge.root, path("bad-old"), b"no scan", time.time_ns() - 60 * SECOND_NS)
+    bridge.start()
+    land(bridge.root, path("bad-newest"), b"no scan")
+    land(bridge.root, path("good"))
+
+    kept.wait_complete(bridge.root)
+    for name in ("bad-old", "bad-newest"):
+        bridge.wait_log(f"bad scan {path(name)}")
+    bridge.wait_status_line("history complete")
+    assert len(bridge.lines("bad scan")) == 2
+    assert [key.split(" ")[1] for key in kept.keys()] == [path("good")]
+
+
+def test_a_scan_stays_for_keep_s_and_not_longer(keeping: NewKeeping, kept: HistoryMap) -> None:
+    bridge = keeping(keep_s=3.0).start()
+    land(bridge.root, path("a"))
+    eventually(lambda: kept.keys(), "kept")
+    view = kept.map.get_entry_view(kept.keys()[0])
+    assert 0 < view.expiration_time - os.stat(bridge.root / path("a")).st_mtime_ns / 1e6 <= 4000  # whole seconds
+    eventually(lambda: not kept.keys(), "gone")
+
+
+def test_what_the_cluster_lost_is_put_there_again(
+    keeping: NewKeeping, client: hazelcast.HazelcastClient, kept: HistoryMap, member: Member
+) -> None:
+    bridge = keeping().start()
+    for number in range(20):
+        land(bridge.root, path(str(number)))
+    kept.wait_complete(bridge.root)
+    kept.map.clear()
+    bridge.send(signal.SIGHUP)
+    bridge.configure(log={"level": "debug"})
+    bridge.send(signal.SIGHUP)
+    kept.wait_complete(bridge.root)
+
+
+def test_the_history_goes_on_when_its_process_is_killed(keeping: NewKeeping, kept: HistoryMap) -> None:
+    bridge = keeping().start()
+    land(bridge.root, path("before"))
+    kept.wait_complete(bridge.root)
+    os.kill(child_of(bridge.pid), signal.SIGKILL)
+    land(bridge.root, path("after"))
+
+    kept.wait_complete(bridge.root)
+    assert bridge.lines("the history's process: it ended (signal 9)")
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def test_two_bridges_keep_each_scan_once(keeping: NewKeeping, kept: HistoryMap) -> None:
+    first = keeping("first").start()
+    second = keeping("second", root=first.root).start()
+    for number in range(50):
+        land(first.root, path(str(number)))
+
+    kept.wait_complete(first.root)
+    for bridge in (first, second):
+        bridge.wait_status_line("history complete")
+
+
+def test_switched_off_there_is_neither_map_nor_process(keeping: NewKeeping, kept: HistoryMap) -> None:
+    bridge = keeping(keep_s=0.0).start()
+    land(bridge.root, path("a"))
+    bridge.wait_log("published")
+    assert kept.keys() == []
+    assert Path(f"/proc/{bridge.pid}/task/{bridge.pid}/children").read_text() == ""
+    assert "history" not in bridge.status_line()
