@@ -6,11 +6,13 @@ import argparse
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.command_line import CommandLine, Parser, say_if_root
 from bridge.commands import replay, simulate
+from bridge.commands.arguments import duration
 from bridge.config_file import ConfigError
 from bridge.system import interrupt
 
@@ -51,6 +53,12 @@ examples:
   scan-bridge status --forget bridge-2
 """,
     "latest": "examples:\n  scan-bridge latest\n  scan-bridge latest --format arrow -o scan.arrows\n",
+    "history": """\
+examples:
+  scan-bridge history --since 1h
+  scan-bridge history --gaps
+  scan-bridge history --since 30m --export /tmp/scans
+""",
     "replay": """\
 examples:
   scan-bridge replay /data/eigen_scans --into /tmp/replayed --from 2026-03-24T08:00 --to 2026-03-24T17:30
@@ -93,11 +101,21 @@ def parser() -> Parser:
     latest = line.add("latest", "show the newest scan in Hazelcast")
     latest.add_argument("--format", choices=("table", "json", "csv", "arrow"), default="table")
     latest.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE, not to the terminal")
+    _add_history(line)
     simulate.add_arguments(
         line.add("simulate", "write realistic scans into a folder, as the producer would", config=False)
     )
     replay.add_arguments(line.add("replay", "write an archive's scans again, with the times of now", config=False))
     return top
+
+
+def _add_history(line: CommandLine) -> None:
+    history = line.add("history", "show the scans of the last hours in Hazelcast, oldest first")
+    history.add_argument("--since", type=duration, metavar="1h", help="only the last 30m, 2h, 1h30m …")
+    history.add_argument("--json", action="store_true", help="a line of JSON a scan")
+    what = history.add_mutually_exclusive_group()
+    what.add_argument("--gaps", action="store_true", help="what lies on disk and not there; fails if a valid scan does")
+    what.add_argument("--export", type=Path, metavar="DIR", help="write them as files to DIR, with their times")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -128,8 +146,21 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
     config = load(arguments.config, Config)
     print(config.model_dump_json(indent=2, exclude={"health"}))
+    if config.history.keep_s:
+        print(f"scan-bridge: {_cost(config)}", file=sys.stderr)
     say_if_root("scan-bridge", "dolphin", arguments.config)
     return 0
+
+
+def _cost(config: Config) -> str:
+    from bridge.history import cost, inventory
+
+    now_ns, keep_s = time.time_ns(), config.history.keep_s
+    try:
+        files = inventory.list_young(config.source.root, now_ns - int(keep_s * 1e9))
+    except OSError as error:
+        return f"what the history costs cannot be told: {config.source.root}: {error.strerror}"
+    return str(cost.estimate(files, keep_s, now_ns) or "what the history costs cannot be told: too few scans on disk")
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -149,11 +180,19 @@ def _latest(arguments: argparse.Namespace) -> int:
     return latest.latest(load(arguments.config, Config), arguments.format, arguments.output)
 
 
+def _history(arguments: argparse.Namespace) -> int:
+    from bridge.commands import history
+    from bridge.config import Config, load
+
+    return history.history(load(arguments.config, Config), arguments)
+
+
 COMMANDS = {
     "run": _run,
     "check-config": _check_config,
     "status": _status,
     "latest": _latest,
+    "history": _history,
     "simulate": simulate.run,
     "replay": replay.run,
 }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentTypeError
 from datetime import timedelta
 
-LONGEST = timedelta(days=7)
+from bridge.commands import arguments
 
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST = timedelta(days=7)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -17,10 +16,7 @@ def parse_duration(text: str) -> timedelta:
     Raises:
         ArgumentTypeError: it is none of these, nothing, or more than a week.
     """
-    parts = re.findall(r"(\d{1,6})([smhd])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ArgumentTypeError(f"{text!r} is no duration; write 30m, 2h, 1d or 1h30m")
-    duration = timedelta(seconds=sum(int(number) * _UNITS_S[unit] for number, unit in parts))
+    duration = arguments.duration(text)
     if not timedelta(0) < duration <= LONGEST:
         raise ArgumentTypeError(f"{text} is not possible; give more than nothing and at most 7 days")
     return duration

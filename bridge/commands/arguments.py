@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def positive_number(text: str) -> float:
@@ -29,3 +32,11 @@ def moment(text: str) -> datetime:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text} is not a time such as 2026-03-24T08:00") from error
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def duration(text: str) -> timedelta:
+    """`90s`, `30m`, `2h`, `1d`, `1h30m`."""
+    parts = re.findall(r"(\d{1,6})([smhd])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 30m, 2h, 1d or 1h30m")
+    return timedelta(seconds=sum(int(number) * _UNITS_S[unit] for number, unit in parts))

@@ -103,7 +103,7 @@ class Bridge:
         old, self._config = self._config, config
         if (old.metrics, old.state_dir) != (config.metrics, config.state_dir):
             log.warning("metrics.listen and state_dir are read at the start only: restart the bridge to apply them")
-        if old.source != config.source:
+        if (old.source, old.history) != (config.source, config.history):
             self._warn_of_memory()
         self._pipeline.reconfigure(config.source)
         self._discovery.reconfigure(config.source)
@@ -119,7 +119,8 @@ class Bridge:
             self._connector.begin_anew()
 
     def _warn_of_memory(self) -> None:
-        if warning := memory_need.shortage(self._config.source, cgroup.memory_limit_bytes()):
+        processes = 2 if self._config.history.keep_s else 1
+        if warning := memory_need.shortage(self._config.source, cgroup.memory_limit_bytes(), processes):
             log.warning("%s", warning)
 
     async def say_stopped(self) -> None:

@@ -14,12 +14,16 @@ def most_bytes(source: Source) -> int:
     return AT_REST_BYTES + COPIES * source.max_scan_bytes + source.max_decoded_bytes
 
 
-def shortage(source: Source, limit_bytes: int | None) -> str | None:
-    """What is wrong if that is more than the limit of the control group, and what to do; None if nothing is."""
-    if limit_bytes is None or most_bytes(source) <= limit_bytes:
+def shortage(source: Source, limit_bytes: int | None, processes: int = 1) -> str | None:
+    """What is wrong if that is more than the limit of the control group, and what to do; None if nothing is.
+
+    `processes`: the bridge's, and that of the history, if there is one.
+    """
+    needed_bytes = most_bytes(source) * processes
+    if limit_bytes is None or needed_bytes <= limit_bytes:
         return None
     return (
         f"a scan as large as source.max_scan_bytes = {source.max_scan_bytes} and source.max_decoded_bytes = "
-        f"{source.max_decoded_bytes} allow may take {most_bytes(source) / 1e6:.0f} MB, but the bridge may have "
+        f"{source.max_decoded_bytes} allow may take {needed_bytes / 1e6:.0f} MB, but the bridge may have "
         f"{limit_bytes / 1e6:.0f} MB and would be killed: lower them, or raise MemoryMax= and MemoryHigh= of the unit"
     )

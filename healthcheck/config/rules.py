@@ -119,6 +119,16 @@ class ProcessStopped(ConditionRule):
     action: Action = "alert"
 
 
+class HistoryBehind(ConditionRule):
+    """A scan that lies on disk has been missing in the history for long. Says nothing of the newest scan."""
+
+    severity: HowBad = Severity.WARNING
+    action: Action = "alert"
+    after_s: Seconds = Field(
+        default=300.0, description="How long a scan may be missing. A day of scans takes minutes to be made good."
+    )
+
+
 class ClockRule(ConditionRule):
     """This host's clock jumped since the last check, or the map's scan is dated in the future."""
 
@@ -178,6 +188,7 @@ class Rules(Section):
     cpu: Cpu = Cpu()
     high_lag: HighLag = HighLag()
     few_files: FewFiles = FewFiles()
+    history_behind: HistoryBehind = HistoryBehind()
     clock: ClockRule = ClockRule()
     redundancy: Redundancy = Redundancy()
     blind: Blind = Blind()

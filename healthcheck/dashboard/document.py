@@ -44,6 +44,7 @@ def document(
         "lag": _lag(status),
         "rate": {"m1": status.files_per_min_1m, "m5": status.files_per_min_5m} if status else None,
         "counters": status.counters.model_dump() if status else None,
+        "kept": _kept(status),
         "restarts": _restarts(overview, status),
         "memory_mb": _memory_mb(overview),
         "findings": [_finding(finding) for finding in overview.report.value.findings] if overview.report.value else [],
@@ -59,6 +60,14 @@ def document(
         "limits": _limits(config),
         "history": dict(history),
     }
+
+
+def _kept(status: BridgeStatus | None) -> Document | None:
+    """How far the map of the last hours' scans is; None if there is none."""
+    kept = status.history if status else None
+    if kept is None:
+        return None
+    return {"missing": kept.missing, "per_s": kept.per_s, "words": foreign(kept.trouble)}
 
 
 def verdict(overview: Overview, started_at: datetime, now: datetime) -> Document:

@@ -19,6 +19,7 @@ from healthcheck.judge.rules import (
     few_files,
     hazelcast,
     high_lag,
+    history_behind,
     memory,
     notifier,
     prefect,
@@ -41,6 +42,7 @@ ABOUT_THE_BRIDGE: Mapping[Rule, Callable[[Facts], Judgement]] = {
     "cpu": cpu.judge,
     "high_lag": high_lag.judge,
     "few_files": few_files.judge,
+    "history_behind": history_behind.judge,
     "clock": clock.judge,
     "redundancy": redundancy.judge,
     "blind": blind.judge,
@@ -56,6 +58,7 @@ LOCAL_ONLY = ("process_crash", "process_stopped", "cpu", "memory")
 EXPLANATIONS: Mapping[Rule, tuple[Rule, ...]] = {
     "stale_data": ("process_crash", "process_stopped", "hazelcast"),
     "few_files": ("process_crash", "process_stopped", "hazelcast", "stale_data"),
+    "history_behind": ("hazelcast",),
 }
 OWN_CAUSES = (Cause.PRODUCER_STOPPED, Cause.SOURCE_AWAY, Cause.ALL_BAD)  # nothing that another rule finds explains them
 

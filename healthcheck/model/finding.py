@@ -67,6 +67,7 @@ class Cause(StrEnum):
     MASKED = "unit masked"
     OVER_LIMIT = "over the limit"
     TOO_FEW_FILES = "too few files"
+    HISTORY_BEHIND = "history incomplete"
     PROBE_BLIND = "probe without an answer"
     STATE_NOT_WRITABLE = "state not writable"
     RESTART_DID_NOT_HELP = "restart did not help"

@@ -37,7 +37,7 @@ class HistoryMap:
     def __init__(self, client: hazelcast.HazelcastClient, name: str) -> None:
         self.map: Any = client.get_map(name).blocking()
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         """All keys, in their order."""
         return sorted(self.map.key_set())
 
@@ -46,10 +46,10 @@ class HistoryMap:
         expected = valid_files(root)
 
         def differs() -> str:
-            there = set(self.keys())
+            there = set(self.all_keys())
             return f"missing {sorted(expected.keys() - there)[:5]}, too many {sorted(there - expected.keys())[:5]}"
 
-        eventually(lambda: set(self.keys()) == expected.keys(), differs, deadline_s)
+        eventually(lambda: set(self.all_keys()) == expected.keys(), differs, deadline_s)
         assert self.wrong(expected) == []
 
     def wrong(self, expected: dict[str, bytes]) -> list[str]:

@@ -165,7 +165,7 @@ function source(name) {
 }
 
 function showFigures() {
-  const { scan, lag, rate, restarts, counters } = state;
+  const { scan, lag, rate, restarts, counters, kept } = state;
   const known = state.sources[0].state === "ok";
   set("scan-path", scan ? scan.path : "–");
   set("scan-more", scan ? `no. ${number(scan.sequence, 0)}, ${number(scan.bytes / 1000, 1)} kB${scan.rows === null ? "" : `, ${number(scan.rows, 0)} rows`}, by ${scan.bridge}` : "–");
@@ -176,6 +176,8 @@ function showFigures() {
   mark("lag", !lag || !known ? "stale" : critical !== null && lag.last_ms > critical ? "over" : warning !== null && lag.last_ms > warning ? "near" : "");
   set("rate", rate && known ? number(rate.m1, 1) : "unknown");
   set("rate-more", rate ? `${was}${number(rate.m5, 1)} over 5 min; ${number(counters.skipped, 0)}\u00a0skipped, ${number(counters.bad, 0)}\u00a0bad` : "–");
+  $("kept").hidden = !kept;
+  if (kept) set("kept", `${was}history ${kept.missing === null ? "not compared yet" : kept.missing === 0 ? "complete" : `lacks ${number(kept.missing, 0)}, gets ${number(kept.per_s, 1)}/s`}${kept.words && `: ${kept.words}`}`);
   mark("rate", rate && known ? "" : "stale");
   const count = (n, by) => `${n === 0 ? "no restart" : n === 1 ? "1 restart" : `${n} restarts`} by ${by}`;
   const parts = [];

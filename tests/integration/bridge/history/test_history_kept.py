@@ -24,9 +24,7 @@ def path(name: str) -> str:
     return f"{day()}/{name}.arrow"
 
 
-def test_what_lay_there_before_the_start_and_what_was_overtaken_is_kept(
-    keeping: NewKeeping, kept: HistoryMap
-) -> None:
+def test_what_lay_there_before_the_start_and_what_was_overtaken_is_kept(keeping: NewKeeping, kept: HistoryMap) -> None:
     bridge = keeping()
     now_ns = time.time_ns()
     for number in range(50):
@@ -38,7 +36,7 @@ def test_what_lay_there_before_the_start_and_what_was_overtaken_is_kept(
 
     too_old = kept_key(bridge.root / f"{day(-5)}/too-old.arrow", bridge.root)
     expected = valid_files(bridge.root).keys() - {too_old}
-    eventually(lambda: set(kept.keys()) == expected, lambda: str(len(kept.keys())))
+    eventually(lambda: set(kept.all_keys()) == expected, lambda: str(len(kept.all_keys())))
     assert kept.wrong({key: content for key, content in valid_files(bridge.root).items() if key != too_old}) == []
 
 
@@ -54,9 +52,7 @@ def test_a_late_scan_in_an_old_day_folder_is_kept(keeping: NewKeeping, kept: His
     kept.wait_complete(bridge.root)
 
 
-def test_a_rewritten_scan_replaces_its_value_and_leaves_no_second_one(
-    keeping: NewKeeping, kept: HistoryMap
-) -> None:
+def test_a_rewritten_scan_replaces_its_value_and_leaves_no_second_one(keeping: NewKeeping, kept: HistoryMap) -> None:
     bridge = keeping().start()
     now_ns = time.time_ns()
     same_time, other_time = path("same-time"), path("other-time")
@@ -69,7 +65,7 @@ def test_a_rewritten_scan_replaces_its_value_and_leaves_no_second_one(
     bridge.terminate()
     bridge.start()
 
-    eventually(lambda: kept.keys() == sorted(valid_files(bridge.root)), lambda: str(kept.keys()))
+    eventually(lambda: kept.all_keys() == sorted(valid_files(bridge.root)), lambda: str(kept.all_keys()))
     eventually(lambda: not kept.wrong(valid_files(bridge.root)), "each value is its file")
 
 
@@ -98,16 +94,16 @@ def test_a_bad_file_leaves_no_trace_but_one_error_line(keeping: NewKeeping, kept
         bridge.wait_log(f"bad scan {path(name)}")
     bridge.wait_status_line("history complete")
     assert len(bridge.lines("bad scan")) == 2
-    assert [key.split(" ")[1] for key in kept.keys()] == [path("good")]
+    assert [key.split(" ")[1] for key in kept.all_keys()] == [path("good")]
 
 
 def test_a_scan_stays_for_keep_s_and_not_longer(keeping: NewKeeping, kept: HistoryMap) -> None:
     bridge = keeping(keep_s=3.0).start()
     land(bridge.root, path("a"))
-    eventually(lambda: kept.keys(), "kept")
-    view = kept.map.get_entry_view(kept.keys()[0])
+    eventually(lambda: kept.all_keys(), "kept")
+    view = kept.map.get_entry_view(kept.all_keys()[0])
     assert 0 < view.expiration_time - os.stat(bridge.root / path("a")).st_mtime_ns / 1e6 <= 4000  # whole seconds
-    eventually(lambda: not kept.keys(), "gone")
+    eventually(lambda: not kept.all_keys(), "gone")
 
 
 def test_what_the_cluster_lost_is_put_there_again(
@@ -154,6 +150,6 @@ def test_switched_off_there_is_neither_map_nor_process(keeping: NewKeeping, kept
     bridge = keeping(keep_s=0.0).start()
     land(bridge.root, path("a"))
     bridge.wait_log("published")
-    assert kept.keys() == []
+    assert kept.all_keys() == []
     assert Path(f"/proc/{bridge.pid}/task/{bridge.pid}/children").read_text() == ""
     assert "history" not in bridge.status_line()

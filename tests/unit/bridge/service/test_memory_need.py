@@ -27,5 +27,11 @@ def test_sizes_that_do_not_fit_are_named_with_the_limit_and_the_cure() -> None:
         assert part in said
 
 
+def test_the_historys_process_takes_as_much_again() -> None:
+    most = most_bytes(SHIPPED)
+    assert shortage(SHIPPED, 2 * most, processes=2) is None
+    assert shortage(SHIPPED, 2 * most - 1, processes=2) is not None
+
+
 def test_without_a_limit_everything_fits() -> None:
     assert shortage(SHIPPED.model_copy(update={"max_scan_bytes": 2**40}), None) is None

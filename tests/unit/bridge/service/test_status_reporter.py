@@ -22,6 +22,7 @@ from bridge.model.order import ScanFile
 from bridge.model.provenance import Provenance
 from bridge.model.status import SCHEMA_VERSION, BridgeStatus, NewestStatus, from_ns, iso_utc
 from bridge.service.discovery import Discovery
+from bridge.service.history_process import HistoryProcess
 from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.service.quarantine import Quarantine
@@ -46,7 +47,8 @@ class Parts:
         self.pipeline = Pipeline(config.source, cluster, publisher, self.metrics, quarantine)
         self.cluster = cluster
         self.discovery = Discovery(config.source, self.pipeline.intake, self.metrics, progress=lambda: None)
-        self.report = StatusReporter(config, Stages(cluster, self.discovery, self.pipeline, self.metrics))
+        history = HistoryProcess(config, self.pipeline.judged_bad)
+        self.report = StatusReporter(config, Stages(cluster, self.discovery, self.pipeline, history, self.metrics))
 
 
 @pytest.fixture

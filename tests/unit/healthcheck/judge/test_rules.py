@@ -32,7 +32,15 @@ from support.health_cases import (
     status,
 )
 
-from bridge.model.status import BridgeStatus, Counters, LagQuantiles, NewestStatus, SourceState, SourceStatus
+from bridge.model.status import (
+    BridgeStatus,
+    Counters,
+    HistoryStatus,
+    LagQuantiles,
+    NewestStatus,
+    SourceState,
+    SourceStatus,
+)
 from healthcheck.judge.previous_check import count
 from healthcheck.model.condition import CheckCondition
 from healthcheck.model.finding import Cause, Severity
@@ -579,6 +587,37 @@ def test_few_files_are_explained_by_stale_data_and_stale_data_by_what_is_down() 
     assert away["stale_data"].explained_by == "hazelcast"
 
 
+@pytest.mark.parametrize(
+    ("history", "severity", "text"),
+    [
+        (None, Severity.OK, "no history is kept"),
+        (HistoryStatus(missing=0), Severity.OK, "is complete"),
+        (HistoryStatus(missing=9000, per_s=300, behind_s=299), Severity.OK, "lacks 9000 scans and gets 300 a second"),
+        (HistoryStatus(missing=9000, per_s=2, behind_s=301), Severity.WARNING, "has lacked 9000 scans for 5 min"),
+        (
+            HistoryStatus(behind_s=3600, trouble="put: refused"),
+            Severity.WARNING,
+            "lacked scans for 60 min: put: re",
+        ),
+    ],
+)
+def test_a_history_that_stays_incomplete_is_told_by_the_bridges_own_word(
+    history: HistoryStatus | None, severity: Severity, text: str
+) -> None:
+    found = judged(snapshot(status=status(history=history)), earlier())["history_behind"]
+    assert found.severity is severity
+    assert text in found.text
+    assert found.cause is (Cause.HISTORY_BEHIND if severity is Severity.WARNING else None)
+
+
+def test_the_processor_may_be_busy_while_the_history_is_made_good() -> None:
+    busy = {"cpu": CpuReading(160.0, "systemd a1")}
+    before = earlier(cpu=CpuReading(100.0, "systemd a1"))
+    assert judged(snapshot(**busy), before)["cpu"].severity is Severity.CRITICAL
+    catching_up = status(history=HistoryStatus(missing=9000, per_s=300))
+    assert judged(snapshot(**busy, status=catching_up), before)["cpu"].severity is Severity.OK
+
+
 def test_outside_expected_hours_silence_is_healthy_and_the_process_is_still_watched() -> None:
     evening = config(expected=[{"from": "09:00", "to": "17:00"}])  # NOW is 08:15 UTC
     none = status(files_per_min_1m=0.0, files_per_min_5m=0.0)
@@ -657,6 +696,7 @@ NEEDS = {
     "memory": {"memory_bytes"},
     "high_lag": {"status"},
     "few_files": {"status"},
+    "history_behind": {"status"},
     "blind": set(PROBED),
 }
 
