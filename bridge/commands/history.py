@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from hazelcast.core import HazelcastJsonValue
+
 from bridge.arrow.metadata import InvalidScan
 from bridge.arrow.scan import parse
 from bridge.cluster.connection import Cluster, ClusterError
@@ -47,7 +49,7 @@ async def _history(config: Config, arguments: argparse.Namespace) -> int:
     cluster = Cluster(config.hazelcast, "scan-bridge command")
     await cluster.connect()
     try:
-        store = Store(cluster, config.history.map, config.history.keep_s, config.status.instance)
+        store = Store(cluster, config)
         if arguments.gaps:
             return _tell_gaps(await _gaps(config, store, since_ns), as_json=arguments.json)
         scans = sorted(filter(None, map(read_history_key, await store.keys(since_ns, ()))))
@@ -118,6 +120,8 @@ async def _export(store: Store, scans: list[OrderKey], folder: Path) -> int:
             there += 1
             continue
         value = await store.get(history_key(scan))
+        if isinstance(value, HazelcastJsonValue):
+            ask.fail(f"{printable(scan.path)}: stands in the map as JSON, which is no file of Arrow; it is left out")
         if isinstance(value, ByteArray):  # else it has expired meanwhile
             _write(target, value.content, scan.mtime_ns)
             written += 1

@@ -48,8 +48,7 @@ class Keeper:
         self._config = config
         self._cluster = cluster
         self._tell = tell
-        history = config.history
-        self._store = Store(cluster, history.map, history.keep_s, config.status.instance)
+        self._store = Store(cluster, config)
         self._ledger = Ledger(config.source.quiet_s, config.source.settle_s)
         self._quarantine = Quarantine(config.state_dir / "history")
         self._away = Backoff(log, f"history: connecting to Hazelcast {cluster.address}", longest_wait_s=5.0)

@@ -10,10 +10,12 @@ from hazelcast.asyncio import Map
 from hazelcast.predicate import between
 
 from bridge.arrow.scan import Scan
+from bridge.cluster import forms
 from bridge.cluster.connection import Cluster, ClusterError, serialized
 from bridge.cluster.entries import UnreadableEntry, provenance_of
-from bridge.cluster.hazelcast_client import ByteArray, MapValue, read_key
+from bridge.cluster.hazelcast_client import MapValue, read_key
 from bridge.cluster.hazelcast_wire import put_if_absent, replace_if_same
+from bridge.config import Config
 from bridge.model.history import first_key, history_key
 from bridge.model.order import ScanFile
 from bridge.model.provenance import Provenance
@@ -27,12 +29,12 @@ SECOND_NS = 1_000_000_000
 class Store:
     """The map, as one bridge writes it."""
 
-    def __init__(self, cluster: Cluster, map_name: str, keep_s: float, instance: str) -> None:
-        """`instance` names this bridge in each value."""
+    def __init__(self, cluster: Cluster, config: Config) -> None:
         self._cluster = cluster
-        self._map_name = map_name
-        self._keep_s = keep_s
-        self._instance = instance
+        self._map_name = config.history.map
+        self._keep_s = config.history.keep_s
+        self._form = config.hazelcast.value
+        self._instance = config.status.instance
 
     async def keys(self, since_ns: int, files: Sequence[ScanFile]) -> set[str]:
         """The keys of all scans from `since_ns` on. `files` (newest first) tell where to divide them.
@@ -75,11 +77,11 @@ class Store:
         if ttl_s <= 0:
             return
         key = history_key(file.key)
-        value = ByteArray.of(*scan.with_metadata(self._provenance(file).to_metadata()))
-        size = len(value.content)
+        value = await forms.encode(scan, self._provenance(file), self._form)
+        size = forms.size_of(value)
 
         async def put(history: Map[str, Any]) -> MapValue | None:
-            there: MapValue | None = await put_if_absent(history, key, value.data, ttl_s)
+            there: MapValue | None = await put_if_absent(history, key, serialized(value), ttl_s)
             return there
 
         there = await self._cluster.ask(self._map_name, put, size)
@@ -87,7 +89,9 @@ class Store:
             return
 
         async def correct(history: Map[str, Any]) -> bool:
-            if not _is_same(there, scan) and not await replace_if_same(history, key, serialized(there), value.data):
+            if not await _is_same(there, scan) and not await replace_if_same(
+                history, key, serialized(there), serialized(value)
+            ):
                 return False
             # Replacing may have taken it away; and whoever died between the two is made good for here.
             await history.set_ttl(key, ttl_s)
@@ -113,10 +117,10 @@ class Store:
         return Provenance(file.path, file.key.mtime_ns, file.size, 0, time.time_ns(), self._instance)
 
 
-def _is_same(value: MapValue, scan: Scan) -> bool:
+async def _is_same(value: MapValue, scan: Scan) -> bool:
     """Whether the value is this scan, whoever put it there and when."""
     try:
         provenance = provenance_of(value)
     except UnreadableEntry:
         return False
-    return isinstance(value, ByteArray) and value.consists_of(*scan.with_metadata(provenance.to_metadata()))
+    return await forms.is_of(value, scan, provenance)

@@ -119,8 +119,7 @@ class Bridge:
             self._connector.begin_anew()
 
     def _warn_of_memory(self) -> None:
-        processes = 2 if self._config.history.keep_s else 1
-        if warning := memory_need.shortage(self._config.source, cgroup.memory_limit_bytes(), processes):
+        if warning := memory_need.shortage(self._config, cgroup.memory_limit_bytes()):
             log.warning("%s", warning)
 
     async def say_stopped(self) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from bridge.config import Source
+from bridge.config import Config
 
 # Measured: docs/performance.md, "Memory".
 AT_REST_BYTES = 90_000_000
-COPIES = 6  # of a scan: the content, the value, the one that it replaces, what the connection has not sent yet
+# Of a scan. Arrow: the content, the value, the one that it replaces, what the connection has not sent yet. JSON: the
+# same as text, which is up to three times as long.
+COPIES = {"arrow": 6, "json": 30}
 
 
-def most_bytes(source: Source) -> int:
-    """What the bridge may take at the most: a scan of `max_scan_bytes` whose buffers expand to `max_decoded_bytes`."""
-    return AT_REST_BYTES + COPIES * source.max_scan_bytes + source.max_decoded_bytes
+def most_bytes(config: Config) -> int:
+    """What the bridge may take at the most: a scan of `max_scan_bytes` whose buffers expand to `max_decoded_bytes`.
 
-
-def shortage(source: Source, limit_bytes: int | None, processes: int = 1) -> str | None:
-    """What is wrong if that is more than the limit of the control group, and what to do; None if nothing is.
-
-    `processes`: the bridge's, and that of the history, if there is one.
+    The history's process, if there is one, takes as much again.
     """
-    needed_bytes = most_bytes(source) * processes
+    source = config.source
+    scan_bytes = COPIES[config.hazelcast.value] * source.max_scan_bytes + source.max_decoded_bytes
+    return (AT_REST_BYTES + scan_bytes) * (2 if config.history.keep_s else 1)
+
+
+def shortage(config: Config, limit_bytes: int | None) -> str | None:
+    """What is wrong if that is more than the limit of the control group, and what to do; None if nothing is."""
+    needed_bytes, source = most_bytes(config), config.source
     if limit_bytes is None or needed_bytes <= limit_bytes:
         return None
     return (

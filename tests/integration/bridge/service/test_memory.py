@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from support.bridge_process import BridgeProcess, Consumer, NewBridge, day, land
 
-from bridge.config import Source
+from bridge.config import Config, Source
 from bridge.service.memory_need import AT_REST_BYTES, COPIES, most_bytes
 
 pytestmark = pytest.mark.hazelcast
-SHIPPED = Source(root=Path("/scans"))
+SHIPPED = Config(source=Source(root=Path("/scans")))
 # An installed bridge has no numpy, which pyarrow imports where it is.
 AS_INSTALLED = (
     *(sys.executable, "-P", "-c"),
@@ -48,12 +48,12 @@ def test_large_scans_in_a_row_take_ninety_megabytes_and_six_times_the_scan(
     largest = size + 100_000
     bridge = new_bridge(command=AS_INSTALLED, source={"max_scan_bytes": largest}).start()
     peak = publish_in_a_row(bridge, consumer, lambda: large_scan(size))
-    assert peak <= AT_REST_BYTES + COPIES * largest
+    assert peak <= AT_REST_BYTES + COPIES["arrow"] * largest
 
 
 def test_scans_that_expand_to_the_largest_that_is_allowed_stay_within_what_the_unit_is_made_for(
     new_bridge: NewBridge, consumer: Consumer
 ) -> None:
     bridge = new_bridge(command=AS_INSTALLED).start()
-    peak = publish_in_a_row(bridge, consumer, lambda: large_scan(SHIPPED.max_decoded_bytes - 100_000, "zstd"))
+    peak = publish_in_a_row(bridge, consumer, lambda: large_scan(SHIPPED.source.max_decoded_bytes - 100_000, "zstd"))
     assert peak <= most_bytes(SHIPPED)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bridge.config import Source
+from bridge.config import Config, Hazelcast, History, Source
 from bridge.service.memory_need import most_bytes, shortage
 
 UNIT = Path(__file__).parents[4] / "systemd" / "dolphin-scan-bridge.service"
-SHIPPED = Source(root=Path("/scans"))
+SHIPPED = Config(source=Source(root=Path("/scans")))
 
 
 def test_the_shipped_limits_have_room_for_the_shipped_sizes() -> None:
@@ -20,18 +20,25 @@ def test_the_shipped_limits_have_room_for_the_shipped_sizes() -> None:
 
 
 def test_sizes_that_do_not_fit_are_named_with_the_limit_and_the_cure() -> None:
-    large = SHIPPED.model_copy(update={"max_scan_bytes": 100_000_000})
-    said = shortage(large, 524_288_000)
+    said = shortage(allowing(100_000_000), 524_288_000)
     assert said is not None
     for part in ("source.max_scan_bytes = 100000000", "may take 824 MB", "may have 524 MB", "MemoryMax="):
         assert part in said
 
 
-def test_the_historys_process_takes_as_much_again() -> None:
-    most = most_bytes(SHIPPED)
-    assert shortage(SHIPPED, 2 * most, processes=2) is None
-    assert shortage(SHIPPED, 2 * most - 1, processes=2) is not None
+def test_the_historys_process_takes_as_much_again_and_json_many_times_the_scan() -> None:
+    history = SHIPPED.model_copy(update={"history": History(keep_s=3600)})
+    assert most_bytes(history) == 2 * most_bytes(SHIPPED)
+    as_json = SHIPPED.model_copy(update={"hazelcast": Hazelcast(value="json")})
+    assert most_bytes(as_json) - most_bytes(SHIPPED) == 24 * SHIPPED.source.max_scan_bytes
 
 
-def test_without_a_limit_everything_fits() -> None:
-    assert shortage(SHIPPED.model_copy(update={"max_scan_bytes": 2**40}), None) is None
+def test_up_to_the_limit_itself_it_fits() -> None:
+    assert shortage(SHIPPED, most_bytes(SHIPPED)) is None
+    assert shortage(SHIPPED, most_bytes(SHIPPED) - 1) is not None
+    assert shortage(allowing(2**40), None) is None
+
+
+def allowing(max_scan_bytes: int) -> Config:
+    """The defaults, and scans of this size."""
+    return Config(source=Source(root=Path("/scans"), max_scan_bytes=max_scan_bytes))
