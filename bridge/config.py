@@ -221,8 +221,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _own_map(self) -> Self:
-        if self.history.map == self.hazelcast.map:
-            raise ValueError("history.map and hazelcast.map must differ")
+        if self.history.map in (self.hazelcast.map, self.hazelcast.statuses):
+            raise ValueError("history.map must be another one than hazelcast.map and hazelcast.status_map")
         return self
 
 

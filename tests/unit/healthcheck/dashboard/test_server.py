@@ -67,7 +67,7 @@ def test_when_all_answer_the_rules_verdict_is_shown() -> None:
         "severity": "ok",
         "since": "2026-03-24T08:05:00.000000Z",
         "exact": True,
-        "words": "Found nothing wrong, by 14 rules.",
+        "words": "Found nothing wrong, by 15 rules.",
     }
     assert [one["state"] for one in shown["sources"]] == ["ok"] * 5
     assert shown["scan"]["age_s"] == 1.0
