@@ -47,8 +47,15 @@ async def write(cluster: Cluster, config: Hazelcast, key: str, status: BridgeSta
 
 
 async def remove(cluster: Cluster, config: Hazelcast, key: str) -> None:
-    """Take the entry away, if there is one. Raises ClusterError."""
+    """Take the entry away, if there is one, and what the same bridge left for readers of version 1.0.
+
+    Raises:
+        ClusterError: the cluster is away, too slow, or refuses.
+    """
     await cluster.ask(config.statuses, lambda map_: map_.delete(key))
+    old = _readable(await cluster.get(config.status_key))
+    if old is not None and old.instance == key:
+        await cluster.ask(config.map, lambda map_: map_.delete(config.status_key))
 
 
 def _parsed(entries: list[tuple[str, MapValue]]) -> tuple[dict[str, BridgeStatus], dict[str, str]]:

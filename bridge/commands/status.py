@@ -62,8 +62,6 @@ def forget(config: Config, name: str) -> int:
         found = (await status_map.read_all(cluster, config.hazelcast)).bridges.get(name)
         if found is None or not found.is_alive(datetime.now(UTC)):
             await status_map.remove(cluster, config.hazelcast, name)
-            if found is not None and not found.map:  # as version 1.0 wrote it
-                await cluster.ask(config.hazelcast.map, lambda map_: map_.delete(config.hazelcast.status_key))
         return found
 
     try:

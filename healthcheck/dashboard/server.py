@@ -19,15 +19,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic_core import to_json
 
 from bridge import __version__
 from bridge.system import interrupt, journal
+from healthcheck.config.beside import load_all
 from healthcheck.config.dashboard import Dashboard, is_loopback
 from healthcheck.config.settings import load
-from healthcheck.dashboard import document
+from healthcheck.dashboard import document, fleet
 from healthcheck.dashboard.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -67,22 +68,33 @@ def run(config_path: Path) -> int:
     """
     config = load(config_path)
     journal.set_up("info", "scan-bridge-health")
-    watch = Watch(config)
+    bridges = load_all(config_path)
+    for problem in bridges.problems.values():
+        log.warning("not shown: %s", problem)
+    watches = {instance: Watch(one) for instance, one in bridges.configs.items()}
 
-    def state() -> dict[str, Any]:
-        overview, history = watch.overview()
-        return document.document(overview, history, config, watch.started_at, datetime.now(UTC))
+    def state(name: str | None) -> dict[str, Any] | None:
+        instance = config.status.instance if name is None else name
+        if instance not in watches:
+            return None
+        now, seen = datetime.now(UTC), {one: watch.overview() for one, watch in watches.items()}
+        overview, history = seen[instance]
+        started_at = watches[instance].started_at
+        rows = fleet.rows({one: overview for one, (overview, _) in seen.items()}, started_at, now)
+        whole = document.document(overview, history, bridges.configs[instance], started_at, now)
+        return whole | {"bridges": rows}
 
     settings = config.health.dashboard
     try:
-        server = Server(settings, state, lambda: not watch.hangs)
+        server = Server(settings, state, lambda: not any(watch.hangs for watch in watches.values()))
     except OSError as error:
         print(f"scan-bridge-health: cannot listen on {settings.listen}: {error.strerror}", file=sys.stderr)
         return 1
     interrupt.exit_at_once()
     # shutdown() waits for the loop that this handler interrupts
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    watch.start()
+    for watch in watches.values():
+        watch.start()
     log.info("dashboard at http://%s/", settings.listen)
     with server:
         server.serve_forever(poll_interval=0.2)
@@ -93,7 +105,8 @@ class Server(ThreadingHTTPServer):
     """Listens once made; answers while `serve_forever` runs.
 
     Args:
-        state: the document of `/api/state`, made anew for each request.
+        state: the document of `/api/state` for the bridge of this name, or for the plain one; made anew for each
+            request. None where there is no such bridge.
         is_alive: whether what `state` is made from is still being looked at.
 
     Raises:
@@ -104,7 +117,10 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 32
 
     def __init__(
-        self, settings: Dashboard, state: Callable[[], dict[str, Any]], is_alive: Callable[[], bool] = lambda: True
+        self,
+        settings: Dashboard,
+        state: Callable[[str | None], dict[str, Any] | None],
+        is_alive: Callable[[], bool] = lambda: True,
     ) -> None:
         self.state, self.is_alive = state, is_alive
         self._hosts = settings.hosts
@@ -153,9 +169,12 @@ class Handler(BaseHTTPRequestHandler):
         if not self.server.knows(hosts[0]):
             text = "the dashboard does not go by this name; see hosts in [health.dashboard]"
             return self.send_error(HTTPStatus.MISDIRECTED_REQUEST, text)
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
         if path == "/api/state":
-            return self._answer(HTTPStatus.OK, JSON, to_json(self.server.state(), inf_nan_mode="null"))
+            state = self.server.state(parse_qs(query).get("bridge", [None])[0])
+            if state is None:
+                return self.send_error(HTTPStatus.NOT_FOUND, "no such bridge on this host")
+            return self._answer(HTTPStatus.OK, JSON, to_json(state, inf_nan_mode="null"))
         if path == "/healthz":
             alive = self.server.is_alive()
             status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE

@@ -126,6 +126,20 @@ def new_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[NewWor
         world.close()
 
 
+@pytest.fixture
+def new_bridge(tmp_path: Path) -> Iterator[Callable[[World, str], BridgeProcess]]:
+    """Makes one more bridge for the same scans, as another host has it; not started yet."""
+    made: list[BridgeProcess] = []
+
+    def new(world: World, name: str) -> BridgeProcess:
+        made.append(BridgeProcess(tmp_path / name, world.bridge.target, root=world.bridge.root))
+        return made[-1]
+
+    yield new
+    for bridge in made:
+        bridge.close()
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The running browser."""
@@ -167,6 +181,30 @@ def test_healthy_it_says_so_and_shows_the_newest_scan(new_world: NewWorld, page:
     page.wait_text("#scan-path", later)
     page.wait_text("#rate", "2")
     assert world.dashboard.end() == 0
+
+
+def test_all_bridges_are_shown_each_of_the_host_with_its_page_and_one_that_is_away_is_not_called_well(
+    new_world: NewWorld, new_bridge: Callable[[World, str], BridgeProcess], page: Browser, tmp_path: Path
+) -> None:
+    world = new_world()
+    world.dashboard.end()
+    elsewhere = new_bridge(world, "bridge-3").start()
+    second = world.bridge.config_path.read_text().replace('"bridge-1"', '"bridge-2"')
+    second = second.replace(f'"{tmp_path}/state"', f'"{tmp_path}/state-2"')
+    world.bridge.config_path.with_name("second.toml").write_text(second)
+    world.dashboard = DashboardProcess(world.bridge.config_path, world.port)
+    world.land("scan.arrow")
+    page.open(world.dashboard.url)
+    page.wait_text("#bridges", "alive, active; watched by its own host")
+    assert [row.split("\t")[1] for row in page.texts("#bridges tr")] == ["bridge-1", "bridge-2", "bridge-3"]
+    assert page.texts("#bridges a") == ["bridge-2"], "the page of the other one of this host"
+
+    elsewhere.kill()
+    row = page.wait_text("#bridges tr:last-child", "silent: it is dead, frozen, or its host is away")
+    assert row.startswith("unknown")
+    page.run("document.querySelector('#bridges a').click()")
+    page.wait_text("#instance", "bridge-2")
+    page.wait_text("#verdict-word", "Critical")  # it was never started
 
 
 def test_the_age_counts_while_no_scan_comes(new_world: NewWorld, page: Browser) -> None:
@@ -282,7 +320,7 @@ def foreign_page() -> Iterator[str]:
     history = {"start_s": 0, "step_s": 15, "age_s": [1.0, None, 2.0], "lag_ms": [105.0] * 3, "per_min": [6.0] * 3}
     server = Server(
         Dashboard(listen=f"127.0.0.1:{free_port()}"),
-        lambda: page_document.document(overview, history, config, now, datetime.now(UTC)),
+        lambda _: page_document.document(overview, history, config, now, datetime.now(UTC)),
     )
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"

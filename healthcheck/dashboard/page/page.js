@@ -12,6 +12,10 @@ const RULE_WORDS = { ok: "ok", warning: "warning", critical: "critical", unknown
 const SOURCE_WORDS = { ok: ["ok", "ok"], bad: ["critical", "bad"], unknown: ["unknown", "unknown"], none: ["unknown", "not here"] };
 const PRIORITIES = ["emergency", "alert", "critical", "error", "warning"];
 
+// Which of this host's bridges this page is of; without a name the plain one.
+const bridgeName = new URLSearchParams(location.search).get("bridge");
+const STATE_URL = bridgeName === null ? "/api/state" : `/api/state?bridge=${encodeURIComponent(bridgeName)}`;
+
 const opened = new Date();
 let state = null; // the last answer
 let arrived = 0; // performance.now() at that time
@@ -44,7 +48,7 @@ function serverNow() {
 async function ask() {
   const started = performance.now();
   try {
-    const answer = await fetch("/api/state", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    const answer = await fetch(STATE_URL, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
     if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
     const document_ = await answer.json();
     state = document_;
@@ -145,6 +149,7 @@ function show() {
   const severity = Object.hasOwn(SEVERITIES, v.severity) ? v.severity : "unknown";
   showVerdict(severity, `since ${v.exact ? "" : "at least "}${clock(v.since)} UTC`, v.words);
   showFigures();
+  showBridges(state.bridges ?? []);
   part("mute", state.mute, showMute);
   part("plots", [state.history, state.limits, innerWidth], showPlots);
   part("alerts", [state.alerts, source("Health check")], showAlerts);
@@ -186,6 +191,21 @@ function showFigures() {
   if (restarts.exhausted) parts.push("no more are tried");
   if (state.memory_mb !== null) parts.push(`${number(state.memory_mb, 0)}\u00a0MB`);
   set("restarts", parts.join("; "));
+}
+
+function showBridges(bridges) {
+  $("bridges-section").hidden = bridges.length < 2;
+  part("bridges", bridges.map((one) => ({ ...one, age_s: one.age_s === null ? null : Math.round(one.age_s) })), (all) => rows("bridges", all.map((one) => {
+    const own = one.page === state.instance;
+    const was = one.known ? "" : "was ";
+    return element("tr", {},
+      element("td", {}, badge(one.severity, RULE_WORDS[one.severity] ?? "unknown")),
+      element("th", { scope: "row" }, one.page === null || own ? one.name : element("a", { href: `/?bridge=${encodeURIComponent(one.page)}` }, one.name)),
+      element("td", {}, one.host ?? "–"),
+      element("td", {}, one.newest === null ? "–" : `${one.newest}, ${was}${short(one.age_s)} old`),
+      element("td", {}, one.lag_ms === null ? "–" : `${was}${milliseconds(one.lag_ms)}`),
+      element("td", {}, one.since ? element("strong", {}, `since ${clock(one.since)}: `) : null, one.words));
+  }), "none known"));
 }
 
 function showMute(mute) {

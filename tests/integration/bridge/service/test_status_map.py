@@ -147,6 +147,9 @@ def test_forget_removes_what_a_dead_bridge_left_and_refuses_for_a_living_one(
 
     assert (gone.returncode, gone.stdout, gone.stderr) == (0, "", "")
     assert statuses.map.key_set() == ["bridge-1"]
+    pair[0].terminate()
+    assert scan_bridge("status", "--forget", "bridge-1", *config).returncode == 0
+    assert "no status yet" in scan_bridge("status", *config).stderr, "nor is it left where version 1.0 looked"
     again = scan_bridge("status", "--forget", "bridge-2", *config)
     assert again.returncode == FAILED
     assert "no entry bridge-2" in again.stderr

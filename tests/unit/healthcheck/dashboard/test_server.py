@@ -18,10 +18,12 @@ from support.hazelcast_member import free_port
 from support.health_cases import AWAY, NOW, REMOTE, ago, config, entry, evaluate, snapshot, status
 
 from bridge.config import ConfigError
+from bridge.model.status import BridgeStatus
 from healthcheck import cli
 from healthcheck.config.dashboard import Dashboard
 from healthcheck.config.settings import load
 from healthcheck.dashboard import document as page_document
+from healthcheck.dashboard import fleet
 from healthcheck.dashboard.history import KEPT_S, STEP_S, History
 from healthcheck.dashboard.server import PAGE, Server
 from healthcheck.dashboard.sources import Heard, InMap, Overview, Verdict, next_verdict
@@ -51,6 +53,44 @@ def overview(**changes: Any) -> Overview:
         "verdict": Verdict(Severity.OK, ago(600), exact=True),
     }
     return Overview(**{**healthy, **changes})
+
+
+def bridges(what: Overview) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in fleet.rows({"bridge-1": what}, ago(3600), NOW)}
+
+
+def knows(**others: BridgeStatus) -> Overview:
+    """A map that knows these other bridges too."""
+    own = status()
+    return overview(in_map=Heard(InMap(Known(entry(1), "t"), Known(own, "t"), {"bridge-1": own, **others}), NOW, None))
+
+
+def test_each_bridge_of_the_map_is_a_row_and_those_of_this_host_have_a_page() -> None:
+    shown = bridges(knows(b2=status(instance="b2", host="host-2")))
+    assert list(shown) == ["bridge-1", "b2"]
+    assert (shown["bridge-1"]["page"], shown["bridge-1"]["severity"]) == ("bridge-1", "ok")
+    other = shown["b2"]
+    assert (other["page"], other["severity"], other["host"], other["age_s"]) == (None, "ok", "host-2", 1.0)
+    json.dumps(shown)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"heartbeat_at": ago(60)}, "silent"), ({"state": "stopped"}, "stopped")],
+    ids=["away", "stopped"],
+)
+def test_of_a_host_that_is_away_nothing_is_called_well(changes: dict[str, Any], words: str) -> None:
+    other = bridges(knows(b2=status(instance="b2", host="host-2", **changes)))["b2"]
+    assert other["severity"] == "unknown"
+    assert other["words"].startswith(words)
+    assert other["since"]
+    assert not other["known"]
+
+
+def test_with_hazelcast_away_other_bridges_are_unknown_since_then() -> None:
+    away = knows(b2=status(instance="b2", host="host-2"))
+    away = replace(away, in_map=away.in_map.failed("away"))
+    assert bridges(away)["b2"]["severity"] == "unknown"
 
 
 def document(what: Overview, now: datetime = NOW) -> dict[str, Any]:
@@ -237,7 +277,7 @@ def client() -> Iterator[Client]:
     alive = [True]
     server = Server(
         Dashboard(listen=f"127.0.0.1:{free_port()}", hosts=("dash.example.org",)),
-        lambda: {"at": NOW, "lag": math.nan},
+        lambda name: {"at": NOW, "lag": math.nan} if name in (None, "bridge-1") else None,
         lambda: alive[0],
     )
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -263,6 +303,11 @@ def test_the_page_is_served_with_its_policy(client: Client, path: str, kind: str
 def test_the_state_is_valid_json_whatever_the_numbers(client: Client) -> None:
     answer = client.ask("/api/state?x=1")
     assert json.loads(answer.read()) == {"at": "2026-03-24T08:15:00Z", "lag": None}
+
+
+def test_each_bridge_of_the_host_has_its_state_and_no_other(client: Client) -> None:
+    assert client.ask("/api/state?bridge=bridge-1").status == 200
+    assert client.ask("/api/state?bridge=bridge-2").status == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
