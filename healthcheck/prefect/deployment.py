@@ -1,6 +1,7 @@
 """The deployment in Prefect, and the runner that carries out its runs for as long as the Prefect server answers.
 
 Runs are carried out one at a time, each in a process of its own: whatever a check does to itself, the next one runs.
+Once another program lies on disk, the service ends, so that what starts it starts that.
 The deployment has no concurrency limit in Prefect: a killed process would keep its slot there, and runs would be
 cancelled for want of it. The limit is this runner's, and the lock of `check.run_check`, which the kernel frees.
 """
@@ -28,6 +29,7 @@ from healthcheck.config.settings import load
 from healthcheck.prefect import automations
 from healthcheck.prefect.flow import FLOW_NAME, health_check
 from healthcheck.prefect.outcome import last_run, new_process_problem
+from healthcheck.prefect.run_process import RunProcesses
 from healthcheck.prefect.runner import CheckRunner
 
 DEPLOYMENT_NAME = "every-60s"
@@ -47,8 +49,10 @@ Progress: TypeAlias = tuple[int, datetime | None]
 class Service:
     """Serves the deployment, through any outage of the server. `run` in a thread; the rest is for other threads."""
 
-    def __init__(self, config_path: Path) -> None:
+    def __init__(self, config_path: Path, processes: RunProcesses) -> None:
+        self.is_superseded = False  # whether `run` has ended because another program lies on disk now
         self._config_path = config_path
+        self._processes = processes
         self._runner: CheckRunner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -133,6 +137,11 @@ class Service:
         """Once a minute: is the deployment still there, what did the last run give, whom can the Automations tell?"""
         while True:
             await asyncio.sleep(POLLS_PER_LOOKOUT * runner.poll_s)
+            if not runner.is_busy and self._processes.program_was_replaced and await new_process_problem() is None:
+                log.warning("another program lies on disk now: ending, so that systemd starts that")
+                self.is_superseded = self._stopping = True
+                await runner.astop()
+                return
             try:
                 async with asyncio.timeout(REGISTER_S), get_client() as client:
                     await client.read_deployment(deployment)

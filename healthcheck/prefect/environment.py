@@ -32,7 +32,7 @@ def settle(config_path: Path) -> None:
         os.environ.setdefault(name, value)
     if "PREFECT_HOME" not in os.environ and not Path("~/.prefect").expanduser().exists():
         home = tempfile.mkdtemp(prefix="scan-bridge-prefect-")
-        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        atexit.register(_remove, home, os.getpid())
         os.environ["PREFECT_HOME"] = home
     from prefect.context import refresh_global_settings_context
     from prefect.settings import PREFECT_API_URL
@@ -50,3 +50,9 @@ def read_environment_file(path: Path) -> dict[str, str]:
         return {}
     pairs = [line.strip().split("=", 1) for line in lines if "=" in line and line.lstrip().startswith("PREFECT_")]
     return {name: value.strip().strip("\"'") for name, value in pairs}
+
+
+def _remove(home: str, owner: int) -> None:
+    """Not at the end of a process that was forked from its owner."""
+    if os.getpid() == owner:
+        shutil.rmtree(home, ignore_errors=True)

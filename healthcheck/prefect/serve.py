@@ -6,7 +6,6 @@ outlives its deadline. An outage of the Prefect server is no hang, however long 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -36,11 +35,13 @@ def serve(config_path: Path) -> int:
     os.environ["SCAN_BRIDGE_CONFIG"] = str(config_path.absolute())  # the flow's processes inherit it
     environment.settle(config_path)
     from healthcheck.prefect.deployment import Service
+    from healthcheck.prefect.run_process import RunProcesses
 
+    processes = RunProcesses()  # before there is any thread, and any handler of a signal
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    service = Service(config_path)
+    service = Service(config_path, processes)
     thread = threading.Thread(target=service.run, name="serve", daemon=True)
     thread.start()
     notify = Notify()
@@ -49,9 +50,8 @@ def serve(config_path: Path) -> int:
     notify.stopping()
     service.stop()
     thread.join(STOP_S)
-    for process in multiprocessing.active_children():
-        process.kill()  # a check that could not be cancelled in good order, because the server is away
-    return 0 if stop.is_set() else 1
+    processes.stop()  # a check that could not be cancelled in good order, because the server is away
+    return 0 if stop.is_set() or service.is_superseded else 1
 
 
 class Liveness:
