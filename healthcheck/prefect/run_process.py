@@ -27,6 +27,7 @@ class RunProcesses:
     """Starts the processes of runs, for every runner of this process. To be made while there is one thread."""
 
     def __init__(self) -> None:
+        runner.import_all()
         self._program = LoadedProgram()
         self._server = ForkServer(_carry_out)
         self._told = ""

@@ -5,6 +5,8 @@ A Prefect without one of them is refused when this is imported: nothing must fai
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -20,6 +22,15 @@ from prefect.runner import Runner, _starter_direct
 
 from healthcheck.prefect.fork_server import Request
 
+# What Prefect and the libraries below it import only in the middle of a run.
+_IMPORTED_LATE = (
+    "anyio._backends._asyncio",
+    "encodings.idna",
+    "pydantic.v1",
+    "pytz",
+    "rich._emoji_codes",
+    "stringprep",
+)
 _UNPROMISED = ("last_polled", "query_seconds", "started", "has_slots_available")
 
 in_a_new_process = run_flow_in_subprocess  # Prefect's own way, with Prefect imported anew
@@ -72,6 +83,13 @@ def start_processes_by(start: Callable[..., Process]) -> None:
     vars(_starter_direct)["run_flow_in_subprocess"] = start
 
 
+def import_all() -> None:
+    """Import what a run would import later."""
+    for name in _IMPORTED_LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
 def request_of(flow_run: FlowRun, env: dict[str, str | None] | None) -> Request:
     """A run, for `carry_out` in another process."""
     return {"flow_run": flow_run.model_dump_json(), "env": env or {}}
@@ -83,11 +101,13 @@ def carry_out(flow: Flow[..., Any], request: Request) -> None:
     Raises:
         SystemExit: the process is to end so.
     """
-    os.environ.update({name: value for name, value in request["env"].items() if value is not None})
+    changed = {name: value for name, value in request["env"].items() if value not in (None, os.environ.get(name))}
+    os.environ.update(changed)
     # Hooks would be the runner's, which knows whether the run was cancelled or crashed.
     os.environ["PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS"] = "false"
     configure_from_env()
-    refresh_global_settings_context()
+    if any(name.startswith("PREFECT_") and not name.startswith("PREFECT__") for name in changed):
+        refresh_global_settings_context()  # the settings are among what takes longest
     flow_run = FlowRun.model_validate_json(request["flow_run"])
     with handle_engine_signals(flow_run.id):
         run_flow(flow, flow_run=flow_run)

@@ -48,6 +48,9 @@ class Plan:
     starts: int  # of each archive
     bursts: tuple[int, ...]
     burst_rounds: int
+    checks: int  # of the health check, by the command
+    prefect_checks: int  # by a real Prefect server; 0: neither that nor the dashboard is measured
+    rest_s: float  # of that server and of the dashboard
     kills: int  # under a real systemd where that can be had, and under a shell loop
 
 
@@ -79,6 +82,9 @@ FULL = Plan(
     starts=10,
     bursts=(100, 1_000, 10_000),
     burst_rounds=5,
+    checks=9,
+    prefect_checks=9,
+    rest_s=180.0,
     kills=10,
 )
 
@@ -102,5 +108,8 @@ QUICK = Plan(
     starts=3,
     bursts=(100, 1_000),
     burst_rounds=1,
+    checks=3,
+    prefect_checks=0,
+    rest_s=0.0,
     kills=0,
 )

@@ -14,7 +14,7 @@ from hazelcast import HazelcastClient
 from rich.console import Console
 from support.hazelcast_member import Member
 
-from bench import archive, burst, consumers, idle, memory, recovery, starts
+from bench import archive, burst, consumers, idle, memory, recovery, starts, watching
 from bench.lag import LagMeter, Lags, entry_times_ms
 from bench.plan import KB, MB, Plan, Series
 from bench.processes import KEY, Bridge, Floor, Measured, PollingLoop
@@ -72,13 +72,24 @@ class Session:
         self._measure_outage()
         self._say("archives")
         summary |= self._measure_starts()
+        self._say("watching")
+        self._tables["watching"] = costs = self._measure_watching()
+        summary["check_cpu_s"] = costs[0]["value"]
         if self._plan.kills:
             self._say("recovery")
             self._measure_recovery()
         rows = [self._lag_row(result) for result in self.lags]
         (usual,) = (row for row in rows if self._is_usual(row))
         ratios = {f"lag_{name}": usual[name] for name in ("p50_over_floor", "p99_over_floor")}
-        order = ("rss_mb", "peak_over_floor", "consumer_p50_over_bare", "idle_cpu_pct", "start_ms", "archive_ratio")
+        order = (
+            "rss_mb",
+            "peak_over_floor",
+            "consumer_p50_over_bare",
+            "idle_cpu_pct",
+            "start_ms",
+            "archive_ratio",
+            "check_cpu_s",
+        )
         return {
             "lag": rows,
             "tables": self._tables,
@@ -168,6 +179,12 @@ class Session:
         self._tables[title] = [{"reader": kind, **asdict(row)} for kind, row in rows.items()]
         bare, consumer = (rows[kind] for kind in consumers.KINDS)
         return {"consumer_p50_over_bare": round(consumer.p50 / bare.p50, 3)}
+
+    def _measure_watching(self) -> list[Row]:
+        bridge = Bridge(self._member, self._new_place("watching"), name="watched")
+        with Sightings(self._member, bridge.map) as sightings, _running([bridge]):
+            LagMeter(sightings, self._numbers, seed=0).warm_up([bridge], Template(SIZE), 1)
+            return list(watching.costs(bridge, self._plan))
 
     def _measure_polling(self) -> None:
         place = self._new_place("polling")

@@ -18,6 +18,7 @@ GOALS = {
     "idle_cpu_pct": "< 0.3",
     "start_ms": "",
     "archive_ratio": "1",
+    "check_cpu_s": "≤ 0.5",
 }
 
 
