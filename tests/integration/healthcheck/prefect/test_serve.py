@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import site
 import socket
 import sys
@@ -16,7 +18,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.states import Scheduled
+from prefect.states import Cancelling, Scheduled
 from support import process
 from support.prefect_blocks import custom
 from support.prefect_server import PrefectServer, Webhook, client_environment, eventually
@@ -29,10 +31,11 @@ from healthcheck.prefect.flow import FLOW_NAME, health_check
 pytestmark = pytest.mark.prefect
 
 NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"
-COMMAND = ("-m", "healthcheck.cli", "serve")
+COMMAND = ("-P", "-m", "healthcheck.cli", "serve")
 REPOSITORY = Path(healthcheck.__file__).parents[1]
 CURE = "does not find healthcheck and prefect; was the system's Python replaced? Run: make upgrade"
 START_S = 180.0  # a few seconds on an idle machine
+SLOT_S = 60.0  # for a poll and a fork; a slot that is not given back is missed for three minutes
 
 
 class Serve:
@@ -46,11 +49,7 @@ class Serve:
         threading.Thread(target=self._listen, daemon=True).start()
         self.config = folder / "config.toml"
         (folder / "state").mkdir(parents=True)
-        self.config.write_text(
-            f'[source]\nroot = "{folder}"\n'
-            '[hazelcast]\nmembers = ["127.0.0.1:9"]\nconnect_timeout_s = 1\n'
-            f'[health]\nscope = "remote"\nstate_dir = "{folder}/state"\nspare_state_dir = "{folder}/spare"\n'
-        )
+        self.write_config(9)
         self._log = (folder / "serve.log").open("wb")
         self.process = process.start(
             [python, *COMMAND, "--config", self.config],
@@ -62,6 +61,26 @@ class Serve:
             },
             stdout=self._log,
         )
+
+    def write_config(self, member_port: int, connect_timeout_s: int = 1) -> None:
+        """Its configuration; read at each run."""
+        self.config.write_text(
+            f'[source]\nroot = "{self.folder}"\n'
+            f'[hazelcast]\nmembers = ["127.0.0.1:{member_port}"]\nconnect_timeout_s = {connect_timeout_s}\n'
+            f'[health]\nscope = "remote"\nprobe_timeout_s = 60\n'
+            f'state_dir = "{self.folder}/state"\nspare_state_dir = "{self.folder}/spare"\n'
+        )
+
+    @staticmethod
+    def children(pid: int) -> list[int]:
+        """The processes that this one started."""
+        tasks = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(child) for task in tasks for child in task.read_text().split()]
+
+    def process_of_a_run(self) -> int | None:
+        """The process that carries out a run now: started by the one that it forks them from."""
+        grandchildren = [run for server in self.children(self.process.pid) for run in self.children(server)]
+        return grandchildren[0] if grandchildren else None
 
     def log(self) -> str:
         """All that it has written."""
@@ -111,6 +130,14 @@ class Venv:
             (self.packages / name).symlink_to(found)
         self.path_file = next(folder.glob("lib/python*/site-packages")) / "packages.pth"
         self.path_file.write_text(f"{self.packages}/program\n{self.packages}/libraries\n")
+
+    def replace_program(self) -> None:
+        """Put a copy in the program's place, as an upgrade does."""
+        new = self.packages / "new"
+        for package in ("bridge", "healthcheck"):
+            shutil.copytree(REPOSITORY / package, new / package)
+        (self.packages / "program").unlink()
+        new.rename(self.packages / "program")
 
 
 @pytest.fixture
@@ -207,6 +234,55 @@ def test_of_sixty_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefe
     assert "Critical: hazelcast (Hazelcast away)" in {run.state_name for run in api.read_flow_runs()}
     assert serve.terminate() == 0
     assert serve.notified[-1] == "STOPPING=1"
+
+
+def test_a_run_that_is_killed_is_shown_and_told_as_crashed_and_the_next_one_runs(
+    api: SyncPrefectClient, new_serve: NewServe
+) -> None:
+    serve = new_serve(str(api.api_url))
+    serve.wait_status(f"serving {NAME}")
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # it takes connections and never answers
+        serve.write_config(deaf.getsockname()[1], connect_timeout_s=60)
+        run = run_now(api)
+        process = eventually(serve.process_of_a_run, START_S, "no process carries out the run")
+        os.kill(process, signal.SIGKILL)
+        crashed = ended(api, run)[0]
+        assert crashed.state_type is StateType.CRASHED
+        assert "-9" in str(crashed.state and crashed.state.message)
+        serve.wait_status(": Crashed: Process exited with status code: -9")
+        hung = run_now(api)
+        eventually(serve.process_of_a_run, SLOT_S, "the crashed run still keeps the next one from running")
+        api.set_flow_run_state(hung, Cancelling(), force=True)
+        ended(api, hung)
+    serve.write_config(9)
+    run = run_now(api)
+    assert ended(api, run)[0].state_name in ("Critical: hazelcast (Hazelcast away)", "Skipped")
+    assert serve.terminate() == 0
+
+
+def test_once_the_program_was_replaced_a_new_process_runs_it_and_the_service_ends_to_be_started_anew(
+    api: SyncPrefectClient, new_serve: NewServe, tmp_path: Path
+) -> None:
+    venv = Venv(tmp_path / "venv")
+    serve = new_serve(str(api.api_url), python=venv.python)
+    serve.wait_status(f"serving {NAME}")
+    venv.replace_program()
+    assert ended(api, run_now(api))[0].state_name in ("Critical: hazelcast (Hazelcast away)", "Skipped")
+    assert serve.process.wait(START_S) == 0
+    assert "another program lies on disk now: ending, so that systemd starts that" in serve.log()
+    assert "the program was replaced on disk: each check starts a new process from now on" in serve.log()
+
+
+def test_without_its_fork_server_each_run_starts_a_new_process(api: SyncPrefectClient, new_serve: NewServe) -> None:
+    serve = new_serve(str(api.api_url))
+    serve.wait_status(f"serving {NAME}")
+    os.kill(serve.children(serve.process.pid)[0], signal.SIGKILL)
+    run = ended(api, run_now(api))[0]
+    while run.state_name == "Skipped":  # the scheduled one of this minute came first
+        run = ended(api, run_now(api))[0]
+    assert run.state_name == "Critical: hazelcast (Hazelcast away)"
+    assert "each check starts a new process from now on" in serve.log()
+    assert serve.terminate() == 0
 
 
 def test_the_server_may_be_away_at_the_start_and_later(
