@@ -38,6 +38,7 @@ build_release() {
     "$PYTHON" -m venv "$release"
     fill "$release/bin/python" "$sources" >&2 ||
         die "the new version could not be built; what was installed before is untouched"
+    prune "$release"
     install -m 755 "$SOURCE/scripts/scan_bridge_restart.sh" "$release/bin/"
     render "$sources" "$release/share/scan-bridge"
     if [ -n "$DESTDIR" ]; then
@@ -58,6 +59,25 @@ fill() {
     pip_install "$1" --quiet --no-compile --no-index "$2" || return 1
     local problems
     problems=$("$1" -m pip --disable-pip-version-check check) || { echo "$problems"; return 1; }
+}
+
+# Remove from release $1 what built it, and of pyarrow what no program here uses: a quarter of the whole.
+prune() {
+    local packages pyarrow
+    packages=$(echo "$1"/lib/python3.*/site-packages)
+    pyarrow=$packages/pyarrow
+    rm -rf "$packages"/{pip,setuptools,pkg_resources,_distutils_hack,wheel} "$packages"/{pip,setuptools,wheel}-*.dist-info
+    rm -f "$packages/distutils-precedence.pth" "$1"/bin/{pip,wheel}*
+    # Other things link the rest of its libraries. Arrow Flight, S3; the headers, sources and tests.
+    rm -rf "$pyarrow"/{_flight,libarrow_flight,libarrow_python_flight,_s3fs,libarrow_s3}.* \
+        "$pyarrow"/{include,includes,src,tests} "$pyarrow"/*.{pyx,pxi,pxd}
+    # A wheel has no links: each library is in it by all of its names.
+    local library
+    for library in "$pyarrow"/*.so.[0-9]*.*.*; do
+        [ -e "$library" ] || continue
+        ln -f "$library" "${library%.*.*}"
+        ln -f "$library" "${library%%.so.*}.so"
+    done
 }
 
 # Which of requirements/*.txt an installation has.
