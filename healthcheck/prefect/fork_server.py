@@ -55,16 +55,18 @@ class ForkServer:
             _serve(theirs, target)
         theirs.close()
         self._unread = b""
+        self._ending = threading.RLock()  # who asks and who waits may both find out that the server has ended
 
     @property
     def is_alive(self) -> bool:
         """Whether it can be asked."""
-        if self._pid:
-            with contextlib.suppress(ChildProcessError):
-                if os.waitpid(self._pid, os.WNOHANG)[0] == 0:
-                    return True
-            self._pid = 0
-        return False
+        with self._ending:
+            if self._pid:
+                with contextlib.suppress(ChildProcessError):
+                    if os.waitpid(self._pid, os.WNOHANG)[0] == 0:
+                        return True
+                self._pid = 0
+            return False
 
     def start(self, request: Request, deadline_s: float) -> ForkedProcess:
         """Fork a process that calls `target`, and is killed once it has run for `deadline_s`.
@@ -103,13 +105,14 @@ class ForkServer:
 
     def stop(self) -> None:
         """End the server, and the process that it forked last, if that still runs."""
-        if self._running:
-            self._running.kill()
-        if self.is_alive:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
-        self._ours.close()
+        with self._ending:
+            if self._running:
+                self._running.kill()
+            if self.is_alive:
+                os.kill(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
+                self._pid = 0
+            self._ours.close()
 
 
 class ForkedProcess:
