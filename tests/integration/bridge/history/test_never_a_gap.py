@@ -53,6 +53,8 @@ class Chaos:
             # Whoever loses everything loses what is wrong too, so not at the end.
             befalls = self._befalls if event < EVENTS // 2 else self._befalls[:-1]
             self._random.choice(befalls)()
+            if event % 10 == 9:  # or nothing would ever be kept that is rewritten or lost later
+                self.let_them_catch_up()
 
     def end(self) -> None:
         """Both bridges run."""
@@ -95,6 +97,12 @@ class Chaos:
         return f"{where or day()}/{kind}-{self._numbers}.arrow"
 
     # ---- what befalls the others
+
+    def let_them_catch_up(self) -> None:
+        self.end()
+        with plain(self._member) as client:
+            kept = client.get_map(MAP).blocking()
+            eventually(lambda: kept.size() >= len(self._paths), lambda: f"{kept.size()} of {len(self._paths)}", 120.0)
 
     def kill_a_bridge(self) -> None:
         bridge = self._random.choice(self._bridges)
