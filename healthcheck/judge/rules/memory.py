@@ -17,7 +17,10 @@ def judge(facts: Facts) -> Judgement:
     used = value_of(facts.snapshot.memory_bytes)
     if used is None:
         return unknown("no figures")
-    measured = Number("memory", used, "B", bound(rule.warning_mb, 1e6), bound(rule.critical_mb, 1e6))
+    # The history has a process of its own, which is as large. What is critical is the unit's limit, which is for both.
+    keeps_history = facts.status is not None and facts.status.history is not None
+    warning = bound(rule.warning_mb, 2e6 if keeps_history else 1e6)
+    measured = Number("memory", used, "B", warning, bound(rule.critical_mb, 1e6))
     text = f"the bridge uses {megabytes(used)} of memory"
     if not measured.severity.is_bad:
         return ok(text, measured)

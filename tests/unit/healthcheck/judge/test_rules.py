@@ -610,6 +610,13 @@ def test_a_history_that_stays_incomplete_is_told_by_the_bridges_own_word(
     assert found.cause is (Cause.HISTORY_BEHIND if severity is Severity.WARNING else None)
 
 
+def test_with_a_history_which_has_a_process_of_its_own_twice_the_memory_is_usual() -> None:
+    for used, severity in ((180e6, Severity.OK), (210e6, Severity.WARNING), (510e6, Severity.CRITICAL)):
+        found = judged(snapshot(status=status(history=HistoryStatus()), memory_bytes=int(used)), earlier())["memory"]
+        assert found.severity is severity
+    assert judged(snapshot(memory_bytes=180_000_000), earlier())["memory"].severity is Severity.WARNING
+
+
 def test_the_processor_may_be_busy_while_the_history_is_made_good() -> None:
     busy = {"cpu": CpuReading(160.0, "systemd a1")}
     before = earlier(cpu=CpuReading(100.0, "systemd a1"))
