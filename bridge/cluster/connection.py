@@ -232,7 +232,7 @@ def call_deadline_s(call_timeout_s: float, size: int) -> float:
 
 
 def _size(value: Serializable) -> int:
-    return 0 if isinstance(value, HazelcastJsonValue) else len(value.buffer)
+    return len(value.to_string()) if isinstance(value, HazelcastJsonValue) else len(value.buffer)
 
 
 def serialized(value: MapValue) -> Serializable:

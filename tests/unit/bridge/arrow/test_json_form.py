@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from support.arrow_samples import ARRAYS, written
 
-from bridge.arrow.json_form import text
+from bridge.arrow.json_form import AT_ONCE, text
 from bridge.arrow.json_head import read_provenance
 from bridge.arrow.metadata import InvalidScan
 from bridge.arrow.scan import parse
@@ -58,7 +58,7 @@ def column(values: list[Any], type_: pa.DataType) -> list[Any]:
         ([[1, 2], None, [3, 4]], pa.list_(pa.int8(), 2), [[1, 2], None, [3, 4]]),
         ([{"a": [float("nan")], "b": b"x"}, None], pa.struct({"a": pa.list_(pa.float32()), "b": pa.binary()}),
          [{"a": [None], "b": "eA=="}, None]),
-        ([[("k", 1)], None], pa.map_(pa.string(), pa.int64()), [[["k", 1]], None]),
+        ([[("k", 1)], None], pa.map_(pa.string(), pa.int64()), [[{"key": "k", "value": 1}], None]),
         ([], pa.float64(), []),
     ],
     ids=str,
@@ -118,3 +118,38 @@ def test_text_that_is_not_utf_8_is_refused_in_one_line() -> None:
 def test_today_is_today() -> None:
     now = datetime.now(UTC)
     assert column([now], pa.timestamp("us", "UTC")) == [now.isoformat(timespec="microseconds").replace("+00:00", "Z")]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.DictionaryArray.from_arrays(pa.array([0] * 10_000, pa.int32()), pa.array(["x" * 100_000])),
+        pa.RunEndEncodedArray.from_arrays(pa.array([10_000], pa.int32()), pa.array(["x" * 100_000])),
+        pa.ListViewArray.from_arrays([0] * 10_000, [10_000] * 10_000, pa.array(range(10_000))),
+        pa.nulls(10**7),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_a_small_scan_that_would_be_endless_text_is_refused(array: Any) -> None:
+    scan = parse(written([pa.record_batch({"x": array})], "stream"), MOST)
+    with pytest.raises(InvalidScan, match="more than 1000000 bytes"):
+        text(scan, PROVENANCE, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (pa.array([[1, 2], None, []], pa.list_view(pa.int8())), [[1, 2], None, []]),
+        (pa.array(["a", "b", None, "a"]).dictionary_encode(), ["a", "b", None, "a"]),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["p", None])), ["p", "p", None]),
+        (pa.array([1.5, float("nan")], pa.float16()), [1.5, None]),
+        (pa.array(["in line", "long enough to lie elsewhere"], pa.string_view()),
+         ["in line", "long enough to lie elsewhere"]),
+        (pa.array(range(5 * AT_ONCE + 1)), list(range(5 * AT_ONCE + 1))),
+        (pa.array([list(range(5 * AT_ONCE)), None, [1]]), [list(range(5 * AT_ONCE)), None, [1]]),
+    ],
+    ids=lambda item: str(item.type) if isinstance(item, pa.Array) else "",
+)  # fmt: skip
+def test_what_repeats_or_is_long_comes_back_whole_also_from_an_offset(array: Any, expected: list[Any]) -> None:
+    assert as_json(pa.record_batch({"x": array}))["x"] == expected
+    assert as_json(pa.record_batch({"x": array.slice(1)}))["x"] == expected[1:]
