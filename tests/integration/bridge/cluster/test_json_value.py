@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import hazelcast
+import pyarrow as pa
 import pytest
 from hazelcast.core import HazelcastJsonValue
 from support import process
+from support.arrow_samples import written
 from support.bridge_process import COMMAND, BridgeProcess, NewBridge, Target, day, eventually, land
 from support.download_cache import cached
 from support.hazelcast_member import Member
@@ -126,16 +128,48 @@ def test_commands_and_consumer_read_it(new_bridge: NewBridge, client: hazelcast.
     path = land(bridge.root, f"{day()}/a.arrow")
     expect(client, bridge, path)
 
-    def latest(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def latest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return process.run([*COMMAND, "latest", "--config", bridge.config_path, *arguments])
 
     assert json.loads(latest("--format", "json").stdout)["scan_bridge"]["source"] == path
-    refused = latest()
-    assert refused.returncode == 1
-    assert 'holds JSON (hazelcast.value = "json"); try: --format json' in refused.stderr
+    shown = latest().stdout
+    assert path in shown
+    assert "20 rows" in shown
+    assert latest("--format", "csv").stdout.splitlines()[:2] == ['"asset","eigenvalue"', f'"{path}0",0']
+    latest("--format", "arrow", "-o", bridge.folder / "scan.arrows")
+    assert pa.ipc.open_stream((bridge.folder / "scan.arrows").read_bytes()).read_all().num_rows == 20
     with ScanConsumer(settings(bridge)) as consumer:
         scan = consumer.newest()
     assert (scan.provenance.source, scan.table.num_rows) == (path, 20)
+
+
+def test_a_scan_of_lists_maps_and_dictionaries_is_read_by_a_consumer(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient
+) -> None:
+    columns = {
+        "list": pa.array([[1.5, None], [], None]),
+        "map": pa.array([[("k", 1)], [], None], pa.map_(pa.string(), pa.int64())),
+        "word": pa.array(["a", None, "a"]).dictionary_encode(),
+    }
+    bridge = new_bridge(hazelcast=JSON).start()
+    expect(client, bridge, land(bridge.root, f"{day()}/a.arrow", written([pa.record_batch(columns)], "file")))
+    with ScanConsumer(settings(bridge)) as consumer:
+        read = consumer.newest().table.to_pydict()
+    assert read == {
+        "list": [[1.5, None], [], None],
+        "map": [[{"key": "k", "value": 1}], [], None],
+        "word": ["a", None, "a"],
+    }
+
+
+def test_a_small_scan_that_would_be_endless_text_is_bad_and_the_next_one_comes(
+    new_bridge: NewBridge, client: hazelcast.HazelcastClient
+) -> None:
+    bridge = new_bridge(hazelcast=JSON, source={"settle_s": 0.1}).start()
+    endless = pa.DictionaryArray.from_arrays(pa.array([0] * 10_000, pa.int32()), pa.array(["x" * 1_000_000]))
+    land(bridge.root, f"{day()}/a.arrow", written([pa.record_batch({"x": endless})], "file"))
+    assert "more than 67108864 bytes" in bridge.wait_log("ERROR")
+    expect(client, bridge, land(bridge.root, f"{day()}/b.arrow"))
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 import pytest
+from hazelcast.core import HazelcastJsonValue
 from hazelcast.serialization.data import Data
 
 from bridge.arrow.scan import Scan, parse
-from bridge.cluster.connection import Cluster, ClusterError, call_deadline_s
+from bridge.cluster.connection import Cluster, ClusterError, _size, call_deadline_s
 from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
 from bridge.cluster.publisher import Publisher, _provenance
 from bridge.config import Hazelcast
@@ -86,3 +87,8 @@ def test_what_no_bridge_wrote_has_no_place_in_the_order(value: MapValue | None) 
 @pytest.mark.parametrize(("size", "deadline_s"), [(0, 2.0), (100_000, 2.0), (10_000_000, 3.0), (33_554_432, 5.3)])
 def test_a_call_that_carries_a_large_scan_may_take_longer(size: int, deadline_s: float) -> None:
     assert call_deadline_s(2.0, size) == pytest.approx(deadline_s)
+
+
+def test_the_size_of_a_document_counts_like_that_of_bytes() -> None:
+    assert _size(HazelcastJsonValue("x" * 10_000_000)) == 10_000_000
+    assert _size(ByteArray.of(bytes(10_000_000)).data) >= 10_000_000
