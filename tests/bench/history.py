@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from support.hazelcast_member import Member
 
@@ -32,6 +33,21 @@ class Found:
     while_behind: Quantiles  # the same, with a history that catches up meanwhile
     per_s: float  # scans that it got a second meanwhile
     left: int  # of the backlog at the end of it; above 0, or it was not behind all the time
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As a table."""
+        return [
+            {"history": "off", **asdict(self.without), "kept per s": 0, "left": 0},
+            {"history": "behind", **asdict(self.while_behind), "kept per s": round(self.per_s), "left": self.left},
+        ]
+
+    def summary(self) -> dict[str, float]:
+        """The goals are about these."""
+        return {
+            "history_p50_ratio": round(self.while_behind.p50 / self.without.p50, 3),
+            "history_p99_ratio": round(self.while_behind.p99 / self.without.p99, 3),
+            "history_per_s": round(self.per_s),
+        }
 
 
 def measure(place: Path, backlog: int, block_s: float) -> Found:

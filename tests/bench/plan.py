@@ -41,6 +41,8 @@ class Plan:
     memory_rate_hz: float
     peaks: tuple[int, ...]  # bytes of a scan
     consumer_scans: int
+    history_backlog: int
+    history_s: float  # shorter than what it takes to make that good
     outage_s: float
     outage_rate_hz: float
     archives: tuple[int, ...]  # files
@@ -75,6 +77,8 @@ FULL = Plan(
     memory_rate_hz=250.0,
     peaks=(100 * KB, 10 * MB, 16 * MB, 40 * MB),
     consumer_scans=500,
+    history_backlog=10_000,
+    history_s=20.0,
     outage_s=600.0,
     outage_rate_hz=10.0,
     archives=(1_000, 100_000, 1_000_000),
@@ -101,6 +105,8 @@ QUICK = Plan(
     memory_rate_hz=250.0,
     peaks=(16 * MB,),
     consumer_scans=60,
+    history_backlog=2_000,
+    history_s=4.0,
     outage_s=2.0,
     outage_rate_hz=50.0,
     archives=(1_000, 20_000),

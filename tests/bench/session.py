@@ -14,7 +14,7 @@ from hazelcast import HazelcastClient
 from rich.console import Console
 from support.hazelcast_member import Member
 
-from bench import archive, burst, consumers, idle, memory, recovery, starts, watching
+from bench import archive, burst, consumers, history, idle, memory, recovery, starts, watching
 from bench.lag import LagMeter, Lags, entry_times_ms
 from bench.plan import KB, MB, Plan, Series
 from bench.processes import KEY, Bridge, Floor, Measured, PollingLoop
@@ -70,6 +70,8 @@ class Session:
             self._measure_polling()
         self._say("outage of Hazelcast")
         self._measure_outage()
+        self._say("history")
+        summary |= self._measure_history()
         self._say("archives")
         summary |= self._measure_starts()
         self._say("watching")
@@ -89,6 +91,9 @@ class Session:
             "start_ms",
             "archive_ratio",
             "check_cpu_s",
+            "history_p50_ratio",
+            "history_p99_ratio",
+            "history_per_s",
         )
         return {
             "lag": rows,
@@ -179,6 +184,12 @@ class Session:
         self._tables[title] = [{"reader": kind, **asdict(row)} for kind, row in rows.items()]
         bare, consumer = (rows[kind] for kind in consumers.KINDS)
         return {"consumer_p50_over_bare": round(consumer.p50 / bare.p50, 3)}
+
+    def _measure_history(self) -> dict[str, float]:
+        found = history.measure(self._new_place("history"), self._plan.history_backlog, self._plan.history_s)
+        title = f"lag of the newest scan beside a history that lacks {self._plan.history_backlog} (ms)"
+        self._tables[title] = found.rows()
+        return found.summary()
 
     def _measure_watching(self) -> list[Row]:
         bridge = Bridge(self._member, self._new_place("watching"), name="watched")

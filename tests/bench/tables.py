@@ -19,6 +19,9 @@ GOALS = {
     "start_ms": "",
     "archive_ratio": "1",
     "check_cpu_s": "≤ 0.5",
+    "history_p50_ratio": "≤ 1.2",
+    "history_p99_ratio": "≤ 1.2",
+    "history_per_s": "≥ 300",
 }
 
 
