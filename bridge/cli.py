@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.command_line import CommandLine, Parser, say_if_root
+from bridge.command_line import CommandLine, Parser, parse, say_if_root
 from bridge.commands import replay, simulate
 from bridge.commands.arguments import duration
 from bridge.config_file import ConfigError
@@ -36,6 +36,7 @@ examples:
   scan-bridge check-config
   scan-bridge status --watch
   scan-bridge latest --format csv -o scan.csv
+  scan-bridge --instance NAME status               # of the bridge that reads NAME.toml
 """,
     "run": """\
 examples:
@@ -70,7 +71,7 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    arguments = parser().parse_args(argv)
+    arguments = parse(parser(), argv)
     if argv is None and arguments.command != "run":
         interrupt.end_at_once()
     try:
@@ -122,17 +123,21 @@ def _run(arguments: argparse.Namespace) -> int:
     # By itself, one that comes too early ends the process; the handler comes with what is imported next.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from bridge.config import Config, load
+    from bridge.config_file import name_of
     from bridge.service import daemon
     from bridge.system import journal
+
+    name = name_of(arguments.config)
+    identifier = f"scan-bridge@{name}" if name else "scan-bridge"
 
     def reload() -> Config:
         config = load(arguments.config, Config)
         if state_directory := os.environ.get("STATE_DIRECTORY"):
             config = config.model_copy(update={"state_dir": Path(state_directory)})
-        journal.set_up(config.log.level)
+        journal.set_up(config.log.level, identifier)
         return config
 
-    journal.set_up("info")
+    journal.set_up("info", identifier)
     try:
         config = reload()
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""What the command lines of this project share: --version, --print-completion, --config, how a command looks.
+"""What the command lines of this project share: --version, --instance, --config, how a command looks.
 
 Everybody who asks for help imports this, so it must import nothing that takes time.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge.config_file import config_path
+from bridge.config_file import config_path, path_of
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 EX_USAGE = 64  # sysexits.h
@@ -30,7 +30,7 @@ class CommandLine:
     """A command with subcommands.
 
     Args:
-        top: its parser. Gets --version and --print-completion; `command` will be the subcommand's name.
+        top: its parser. Gets --version, --print-completion and --instance; `command` will be the subcommand's name.
         examples: what --help ends with, for each subcommand and, by the key None, for the whole.
         exit_codes: what follows the examples.
     """
@@ -42,6 +42,8 @@ class CommandLine:
         top.formatter_class = argparse.RawDescriptionHelpFormatter
         top.add_argument("--version", action=_Version)
         top.add_argument("--print-completion", action=_Completion, choices=SHELLS)
+        text = "the bridge that has its own file NAME.toml beside config.toml; short for --config, before COMMAND"
+        top.add_argument("--instance", type=_file_of, metavar="NAME", dest="instance_file", help=text)
         self._commands = top.add_subparsers(metavar="COMMAND", required=True, dest="command", parser_class=Parser)
 
     def add(self, name: str, help: str, *, config: bool = True) -> Parser:
@@ -54,9 +56,29 @@ class CommandLine:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if config:
-            text = "configuration file (%(default)s)"
-            command.add_argument("--config", type=Path, default=config_path(), help=text)
+            text = f"configuration file ({config_path()})".replace("%", "%%")
+            command.add_argument("--config", type=Path, help=text)
         return command
+
+
+def parse(top: Parser, argv: list[str] | None) -> argparse.Namespace:
+    """The arguments; `config`, where the subcommand has it, is the file to be read. Ends the process on wrong usage."""
+    arguments = top.parse_args(argv)
+    named: Path | None = arguments.instance_file
+    if named and not hasattr(arguments, "config"):
+        top.error(f"{arguments.command} reads no configuration: it takes no --instance")
+    if named and arguments.config:
+        top.error("--instance is short for --config: give one of them")
+    if hasattr(arguments, "config"):
+        arguments.config = arguments.config or named or config_path()
+    return arguments
+
+
+def _file_of(name: str) -> Path:
+    try:
+        return path_of(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def say_if_root(command: str, user: str, config: Path) -> None:

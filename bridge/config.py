@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from bridge import config_environment
-from bridge.config_file import ENV_PREFIX
+from bridge.config_file import ENV_PREFIX, name_of
 from bridge.config_file import ConfigError as ConfigError
 from bridge.config_types import AbsolutePath, Bytes, CredentialFile, Seconds, SecondsOrZero, Section, host_port
 from bridge.system.files import exposed
@@ -166,7 +166,8 @@ class Status(Section):
     instance: str = Field(
         default_factory=socket.gethostname,
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="Name of this bridge in the status and in each value's metadata. Default: the host name.",
+        description="Name of this bridge in the status and in each value's metadata. Default: the host's name; "
+        "HOST-NAME in NAME.toml.",
     )
 
 
@@ -195,7 +196,8 @@ class Metrics(Section):
 
     listen: str = Field(
         "127.0.0.1:9464",
-        description='Address of /metrics, host:port; "" turns it off. Read at the start only.',
+        description='Address of /metrics, host:port; "" turns it off, as nothing said does in NAME.toml. Read at the '
+        "start only.",
     )
 
     @field_validator("listen")
@@ -215,7 +217,8 @@ class Config(Section):
     metrics: Metrics = Field(default_factory=Metrics)
     state_dir: AbsolutePath = Field(
         Path("/var/lib/scan-bridge"),
-        description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins.",
+        description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins; in "
+        "NAME.toml the default ends in `@NAME`.",
     )
     health: Any = Field(None, description="The health check's own settings; see there.")
 
@@ -224,6 +227,17 @@ class Config(Section):
         if self.history.map in (self.hazelcast.map, self.hazelcast.statuses):
             raise ValueError("history.map must be another one than hazelcast.map and hazelcast.status_map")
         return self
+
+    @classmethod
+    def defaults_at(cls, path: Path) -> dict[str, Any]:
+        """What is in force where the file of a further bridge says nothing: what two on a host must not share."""
+        if not (name := name_of(path)):
+            return {}
+        return {
+            "status": {"instance": f"{socket.gethostname()}-{name}"},
+            "metrics": {"listen": ""},
+            "state_dir": f"/var/lib/scan-bridge@{name}",
+        }
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -244,12 +258,22 @@ def load(path: Path, model: type[ConfigT]) -> ConfigT:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     _refuse_unknown_environment(model)
     try:
+        document = _over(model.defaults_at(path), document)
         config = model.model_validate(config_environment.overlaid(document, model))
     except ValidationError as error:
         raise ConfigError("\n".join(_line(path, item) for item in error.errors())) from error
     for file in config.hazelcast.credential_files:
         _check_credential(path, file, is_secret=file in config.hazelcast.secret_files)
     return config
+
+
+def _over(defaults: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """The document, and where it or a section of it says nothing, the defaults."""
+    whole = defaults | document
+    for key, value in defaults.items():
+        if isinstance(value, dict) and isinstance(whole[key], dict):
+            whole[key] = value | whole[key]
+    return whole
 
 
 def _line(path: Path, item: Any) -> str:

@@ -1,12 +1,21 @@
-"""Where the configuration is, and the error when it cannot be used. Imports nothing that takes time."""
+"""Where configurations are, which bridge each is for, and the error when one cannot be used.
+
+Imports nothing that takes time.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-DEFAULT_CONFIG_PATH = Path("/etc/scan-bridge/config.toml")
+CONFIG_DIR = Path("/etc/scan-bridge")
+DEFAULT_CONFIG_PATH = CONFIG_DIR / "config.toml"
 ENV_PREFIX = "SCAN_BRIDGE_"
+PLAIN = "config"  # the file of the bridge that has no name
+
+# What names a file, a unit, a state folder and an instance alike.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,47}")
 
 
 class ConfigError(Exception):
@@ -15,8 +24,45 @@ class ConfigError(Exception):
 
 def config_path() -> Path:
     """The file that is read unless an option names another: $SCAN_BRIDGE_CONFIG, the user's own, or the system's."""
-    if named := os.environ.get(ENV_PREFIX + "CONFIG"):
-        return Path(named)
-    own = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "scan-bridge/config.toml")
+    return Path(os.environ.get(ENV_PREFIX + "CONFIG") or _own_or_system(PLAIN))
+
+
+def path_of(name: str) -> Path:
+    """The file of the further bridge NAME: the user's own, or the system's.
+
+    Raises:
+        ValueError: no bridge can have this name. The message says what one looks like.
+    """
+    if not _is_name(name):
+        wanted = "letters, digits, '_', '.' and '-', 48 at most, beginning with neither '.' nor '-'"
+        taken = f"'{PLAIN}' is the file of the bridge without a name; " if name == PLAIN else ""
+        raise ValueError(f"{name!r} is no name for a bridge: {taken}{wanted}")
+    return _own_or_system(name)
+
+
+def name_of(path: Path) -> str:
+    """The name of the bridge whose configuration this is; empty for the one without, and for a file elsewhere."""
+    folder, file = os.path.split(os.path.abspath(path))
+    name = file.removesuffix(".toml")
+    is_named = Path(folder) in (CONFIG_DIR, own_dir()) and name != file and _is_name(name)
+    return name if is_named else ""
+
+
+def is_own(path: Path) -> bool:
+    """Whether the file is in the user's own folder, so that its bridge is run by the user's systemd."""
+    return Path(os.path.abspath(path)).parent == own_dir()
+
+
+def own_dir() -> Path:
+    """The user's own folder for configurations, which need not exist."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "scan-bridge")
+
+
+def _is_name(name: str) -> bool:
+    return name != PLAIN and _NAME.fullmatch(name) is not None
+
+
+def _own_or_system(name: str) -> Path:
+    own = own_dir() / f"{name}.toml"
     # os.path says "no" where the home may not be looked into; so says a service.
-    return Path(own) if os.path.exists(own) else DEFAULT_CONFIG_PATH
+    return own if os.path.exists(own) else CONFIG_DIR / f"{name}.toml"

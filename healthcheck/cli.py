@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
-from bridge.command_line import CommandLine, Parser
+from bridge.command_line import CommandLine, Parser, parse
 from bridge.system import interrupt
 from healthcheck.duration import parse_duration
 
@@ -28,6 +28,7 @@ examples:
   scan-bridge-health check
   scan-bridge-health mute 30m --why "moving the source"
   scan-bridge-health alerts
+  scan-bridge-health --instance NAME check          # of the bridge that reads NAME.toml
 """,
     "check": """\
 Looks and judges; sends nothing and restarts nothing, unless told to by --act.
@@ -74,7 +75,7 @@ examples:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     line = parser()
-    arguments = line.parse_args(argv)
+    arguments = parse(line, argv)
     if arguments.command == "check" and arguments.unless_checked_within and not arguments.act:
         line.error("--unless-checked-within needs --act")
     if argv is None and arguments.command != "serve":

@@ -44,3 +44,20 @@ def replace_file(path: Path, data: bytes, mode: int = 0o640) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make the last folder of `path` if it is missing and the one above is there; nobody else may look into it.
+
+    Made by root, it belongs to the owner of the one above, as files do.
+
+    Raises:
+        OSError: it is missing and cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)

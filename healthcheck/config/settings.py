@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from bridge import config as bridge_config
 from bridge.config import Config
+from bridge.config_file import name_of
 from bridge.config_types import CredentialFile, Seconds, Section
 from healthcheck.config.dashboard import Dashboard
 from healthcheck.config.rules import Rules
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+# The folders that systemd makes for the units of the health check.
+STATE_DIR = Path("/var/lib/scan-bridge-healthcheck")
+SPARE_STATE_DIR = Path("/run/scan-bridge-healthcheck")
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -85,7 +89,7 @@ class Health(Section):
     unit: str = Field(
         default="dolphin-scan-bridge.service",
         pattern=r"^[A-Za-z0-9:_.@\\-]+\.service$",
-        description="The bridge's unit.",
+        description="The bridge's unit. Default in NAME.toml: dolphin-scan-bridge@NAME.service.",
     )
     scope: Literal["auto", "local", "remote"] = Field(
         default="auto",
@@ -93,12 +97,12 @@ class Health(Section):
         "the unit here.",
     )
     state_dir: Path = Field(
-        default=Path("/var/lib/scan-bridge-healthcheck"),
-        description="Alerts, the mute, what the last check saw.",
+        default=STATE_DIR,
+        description="Alerts, the mute, what the last check saw. Default in NAME.toml: the folder `@NAME` in this one.",
     )
     spare_state_dir: Path = Field(
-        default=Path("/run/scan-bridge-healthcheck"),
-        description="Used while state_dir cannot be written; another file system.",
+        default=SPARE_STATE_DIR,
+        description="Used while state_dir cannot be written; another file system. Default in NAME.toml: likewise.",
     )
     probe_timeout_s: Seconds = Field(default=10.0, description="Deadline of each probe; they run side by side.")
     grace_s: Seconds = Field(
@@ -166,6 +170,18 @@ class HealthConfig(Config):
     """The whole configuration, as the health check reads it."""
 
     health: Health = Health()
+
+    @classmethod
+    def defaults_at(cls, path: Path) -> dict[str, Any]:
+        """With those of section health."""
+        if not (name := name_of(path)):
+            return {}
+        health = {
+            "unit": f"dolphin-scan-bridge@{name}.service",
+            "state_dir": str(STATE_DIR / f"@{name}"),
+            "spare_state_dir": str(SPARE_STATE_DIR / f"@{name}"),
+        }
+        return {**super().defaults_at(path), "health": health}
 
 
 def load(path: Path) -> HealthConfig:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from bridge.system.files import replace_file
+from bridge.system.files import make_folder, replace_file
 from healthcheck.duration import LONGEST
 
 FILE_NAME = "mute.json"
@@ -54,6 +54,7 @@ def write(state_dir: Path, mute: Mute) -> None:
     if not mute.why.strip():
         raise MuteError("say why: --why TEXT")
     try:
+        make_folder(state_dir)
         replace_file(state_dir / FILE_NAME, _ADAPTER.dump_json(mute))
     except OSError as error:
         raise MuteError(f"{state_dir / FILE_NAME}: {error.strerror}") from error

@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
-from bridge.system.files import replace_file
+from bridge.system.files import make_folder, replace_file
 from healthcheck.alert.restart_policy import RestartLog
 from healthcheck.config.settings import Health
 from healthcheck.judge.previous_check import PreviousCheck
@@ -109,6 +109,7 @@ class Store:
         problems = []
         for place in self._places:
             try:
+                make_folder(place)
                 replace_file(place / FILE_NAME, data)
             except OSError as error:
                 problems.append(f"{place}: {error.strerror}")
@@ -144,6 +145,7 @@ class Store:
         problems = []
         for place in self._places:
             try:
+                make_folder(place)
                 return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
             except OSError as error:
                 problems.append(f"{place}: {error.strerror}")

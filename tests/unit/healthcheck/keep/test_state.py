@@ -131,11 +131,23 @@ def test_an_older_state_that_a_full_disk_still_holds_does_not_win(health: Health
 
 
 def test_a_state_that_can_be_written_nowhere_is_an_error_that_names_both_places(tmp_path: Path) -> None:
-    store = Store(config(state_dir=tmp_path / "no", spare_state_dir=tmp_path / "nor").health)
+    store = Store(config(state_dir=tmp_path / "no" / "way", spare_state_dir=tmp_path / "nor" / "there").health)
     with pytest.raises(StateError) as error:
         store.save(State())
     assert str(tmp_path / "no") in str(error.value)
     assert str(tmp_path / "nor") in str(error.value)
+
+
+def test_the_folder_of_a_further_bridge_is_made_in_that_of_the_unit_for_nobody_else(health: Health) -> None:
+    if os.geteuid() == 0:  # who makes it may be root, by hand
+        os.chown(health.state_dir, 65534, 65534)
+    further = health.model_copy(update={"state_dir": health.state_dir / "@b"})
+    with Store(further).lock():
+        Store(further).save(State(completed_by="b"))
+    made = further.state_dir.stat()
+    assert (made.st_mode & 0o777, made.st_uid if os.geteuid() == 0 else 65534) == (0o700, 65534)
+    assert Store(further).load().completed_by == "b"
+    assert Store(health).load().completed_by == ""
 
 
 def test_what_version_1_0_left_is_read_whole_after_the_upgrade(health: Health) -> None:

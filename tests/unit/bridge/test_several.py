@@ -1,0 +1,107 @@
+"""Several bridges on a host: a name is a file, a unit, a state folder and an instance; nothing of two collides."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from bridge import config_file
+from bridge.cli import parser
+from bridge.command_line import EX_USAGE, parse
+from bridge.config import Config, load
+from bridge.config_file import name_of, path_of
+from healthcheck.config import settings
+
+SOURCE = '[source]\nroot = "/data/scans"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands for /etc/scan-bridge; nobody has a folder of their own."""
+    monkeypatch.setattr(config_file, "CONFIG_DIR", tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nobody"))
+    monkeypatch.delenv("SCAN_BRIDGE_CONFIG", raising=False)
+    return tmp_path
+
+
+def written(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(SOURCE + text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["b", "gpu-2", "_", "eu.west_1", "Config", "8", "x" * 48])
+def test_a_name_is_the_file_beside_config_toml(folder: Path, name: str) -> None:
+    assert path_of(name) == folder / f"{name}.toml"
+    assert name_of(path_of(name)) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", ".hidden", "-x", "a/b", "../x", "a b", "a@b", "a:b", r"a\x2d", "ä", "x" * 49, "b\n", "$(id)"]
+)
+def test_what_is_no_sane_name_for_a_unit_and_a_file_is_refused_in_one_line(folder: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"is no name for a bridge: letters, digits") as refused:
+        path_of(name)
+    assert "\n" not in str(refused.value)
+
+
+def test_config_is_the_file_of_the_plain_one_and_no_name(folder: Path) -> None:
+    with pytest.raises(ValueError, match="'config' is the file of the bridge without a name"):
+        path_of("config")
+    assert name_of(folder / "config.toml") == ""
+
+
+def test_a_file_elsewhere_has_no_name(folder: Path) -> None:
+    """As in version 1.0: whatever is named by --config is the one bridge of the host."""
+    for path in (folder / "deeper" / "b.toml", Path("b.toml"), folder / "b.conf", folder / "a b.toml", folder / ".toml"):
+        assert name_of(path) == ""
+
+
+def test_the_users_own_file_comes_before_the_systems(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "home"))
+    own = written(folder / "home" / "scan-bridge" / "b.toml")
+    assert path_of("b") == own
+    assert name_of(own) == "b"
+    assert path_of("c") == folder / "c.toml"
+
+
+def test_two_that_say_nothing_share_nothing(folder: Path) -> None:
+    plain, further = (settings.load(written(folder / file)) for file in ("config.toml", "b.toml"))
+    host = socket.gethostname()
+    assert (plain.status.instance, further.status.instance) == (host, f"{host}-b")
+    assert (plain.metrics.listen, further.metrics.listen) == ("127.0.0.1:9464", "")
+    assert (str(plain.state_dir), str(further.state_dir)) == ("/var/lib/scan-bridge", "/var/lib/scan-bridge@b")
+    assert plain.health.unit == "dolphin-scan-bridge.service"
+    assert further.health.unit == "dolphin-scan-bridge@b.service"
+    assert str(further.health.state_dir) == "/var/lib/scan-bridge-healthcheck/@b"
+    assert str(further.health.spare_state_dir) == "/run/scan-bridge-healthcheck/@b"
+    assert (str(plain.health.state_dir), str(plain.health.spare_state_dir)) == (
+        *("/var/lib/scan-bridge-healthcheck", "/run/scan-bridge-healthcheck"),
+    )
+
+
+def test_what_the_file_says_counts_and_the_environment_before_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '[status]\nheartbeat_s = 1\n[metrics]\nlisten = "127.0.0.1:9465"\n[health]\nunit = "my-own.service"\n'
+    path = written(folder / "b.toml", text)
+    config = settings.load(path)
+    assert (config.status.heartbeat_s, config.status.instance) == (1, f"{socket.gethostname()}-b")
+    assert (config.metrics.listen, config.health.unit) == ("127.0.0.1:9465", "my-own.service")
+    monkeypatch.setenv("SCAN_BRIDGE_STATUS__INSTANCE", "other")
+    assert load(path, Config).status.instance == "other"
+
+
+def test_instance_is_short_for_config(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(parser(), ["--instance", "b", "status"]).config == folder / "b.toml"
+    assert parse(parser(), ["status"]).config == folder / "config.toml"
+    assert parse(parser(), ["status", "--config", "x.toml"]).config == Path("x.toml")
+    for wrong, says in (
+        (["--instance", "b", "status", "--config", "x.toml"], "--instance is short for --config: give one of them"),
+        (["--instance", "../b", "status"], "'../b' is no name for a bridge"),
+        (["--instance", "b", "simulate", "/tmp"], "simulate reads no configuration"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            parse(parser(), wrong)
+        assert ended.value.code == EX_USAGE
+        assert says in capsys.readouterr().err
