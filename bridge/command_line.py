@@ -62,7 +62,10 @@ class CommandLine:
 
 
 def parse(top: Parser, argv: list[str] | None) -> argparse.Namespace:
-    """The arguments; `config`, where the subcommand has it, is the file to be read. Ends the process on wrong usage."""
+    """The arguments; `config`, where the subcommand has it, is the file to be read, `is_named` whether it was chosen.
+
+    Ends the process on wrong usage.
+    """
     arguments = top.parse_args(argv)
     named: Path | None = arguments.instance_file
     if named and not hasattr(arguments, "config"):
@@ -70,6 +73,7 @@ def parse(top: Parser, argv: list[str] | None) -> argparse.Namespace:
     if named and arguments.config:
         top.error("--instance is short for --config: give one of them")
     if hasattr(arguments, "config"):
+        arguments.is_named = bool(arguments.config or named)
         arguments.config = arguments.config or named or config_path()
     return arguments
 

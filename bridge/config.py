@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from bridge import config_environment
-from bridge.config_file import ENV_PREFIX, name_of
+from bridge.config_file import ENV_PREFIX, name_of, over
 from bridge.config_file import ConfigError as ConfigError
 from bridge.config_types import AbsolutePath, Bytes, CredentialFile, Seconds, SecondsOrZero, Section, host_port
 from bridge.system.files import exposed
@@ -258,22 +258,13 @@ def load(path: Path, model: type[ConfigT]) -> ConfigT:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     _refuse_unknown_environment(model)
     try:
-        document = _over(model.defaults_at(path), document)
+        document = over(model.defaults_at(path), document)
         config = model.model_validate(config_environment.overlaid(document, model))
     except ValidationError as error:
         raise ConfigError("\n".join(_line(path, item) for item in error.errors())) from error
     for file in config.hazelcast.credential_files:
         _check_credential(path, file, is_secret=file in config.hazelcast.secret_files)
     return config
-
-
-def _over(defaults: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """The document, and where it or a section of it says nothing, the defaults."""
-    whole = defaults | document
-    for key, value in defaults.items():
-        if isinstance(value, dict) and isinstance(whole[key], dict):
-            whole[key] = value | whole[key]
-    return whole
 
 
 def _line(path: Path, item: Any) -> str:

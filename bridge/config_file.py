@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 CONFIG_DIR = Path("/etc/scan-bridge")
 DEFAULT_CONFIG_PATH = CONFIG_DIR / "config.toml"
@@ -56,6 +57,15 @@ def is_own(path: Path) -> bool:
 def own_dir() -> Path:
     """The user's own folder for configurations, which need not exist."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "scan-bridge")
+
+
+def over(defaults: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """The document, and where it or a section of it says nothing, the defaults."""
+    whole = defaults | document
+    for key, value in defaults.items():
+        if isinstance(value, dict) and isinstance(whole[key], dict):
+            whole[key] = value | whole[key]
+    return whole
 
 
 def _is_name(name: str) -> bool:

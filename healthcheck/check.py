@@ -251,7 +251,8 @@ class _Check:
             # Only who wants metrics pays for the import.
             from healthcheck.present import textfile
 
-            replace_file(target, textfile.text(report, len(self._state.restarts.times)), mode=0o644)
+            metrics = textfile.text(report, len(self._state.restarts.times), self._config.status.instance)
+            replace_file(target, metrics, mode=0o644)
         except OSError as error:
             problem = f"{target}: {error.strerror}; no metrics of this check"
             log.warning("%s", problem)

@@ -36,6 +36,7 @@ On a host other than the bridge's it looks at Hazelcast only, and says so.
 
 examples:
   scan-bridge-health check                                  # Nagios: text, performance data, exit code
+  scan-bridge-health check --all                            # each bridge of this host
   scan-bridge-health check --json | jq '.findings[].words'
   scan-bridge-health check --act --exit-zero --unless-checked-within 3m # as the timer does while Prefect is down
 """,
@@ -78,6 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(line, argv)
     if arguments.command == "check" and arguments.unless_checked_within and not arguments.act:
         line.error("--unless-checked-within needs --act")
+    if arguments.command == "check" and arguments.all and arguments.is_named:
+        line.error("--all means every bridge of this host: it goes with neither --config nor --instance")
     if argv is None and arguments.command != "serve":
         interrupt.end_at_once()
     try:
@@ -96,6 +99,7 @@ def parser() -> Parser:
     line = CommandLine(top, EXAMPLES, EXIT_CODES)
     check = line.add("check", "check once, without Prefect")
     check.add_argument("--json", action="store_true", help="the whole report, for programs")
+    check.add_argument("--all", action="store_true", help="every bridge of this host: a line each, the worst exit code")
     check.add_argument("--act", action="store_true", help="also alert, restart and remember, as Prefect's check does")
     check.add_argument(
         "--unless-checked-within",

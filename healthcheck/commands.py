@@ -7,6 +7,7 @@ import getpass
 import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bridge.command_line import say_if_root
@@ -43,32 +44,40 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.all:
+        return _check_all(arguments)
     config = load(arguments.config)
     journal.set_up("warning", "scan-bridge-health")
-    if arguments.act:
-        return _act(arguments, config)
-    report = Inspector(config).inspect()
-    return _show(report, arguments)
-
-
-def _show(report: Report, arguments: argparse.Namespace) -> int:
+    report = _look(arguments, config)
+    if report is None:
+        return 0
     print(terminal.as_json(report) if arguments.json else terminal.nagios(report))
     return 0 if arguments.exit_zero else report.severity.nagios_code
 
 
-def _act(arguments: argparse.Namespace, config: HealthConfig) -> int:
+def _check_all(arguments: argparse.Namespace) -> int:
+    from healthcheck.check_all import check_all
+
+    journal.set_up("warning", "scan-bridge-health")
+    code = check_all(partial(_look, arguments), acts=arguments.act, as_json=arguments.json)
+    return 0 if arguments.exit_zero and code <= UNKNOWN else code
+
+
+def _look(arguments: argparse.Namespace, config: HealthConfig) -> Report | None:
+    """One check, as told; None if there was nothing to do."""
+    if not arguments.act:
+        return Inspector(config).inspect()
     if recent := arguments.unless_checked_within:
         last = last_completed(config)
         now = datetime.now(UTC)
         if last is not None and now - recent < last <= now:
             _nothing_to_do(f"the last check completed {duration((now - last).total_seconds())} ago")
-            return 0
+            return None
     try:
-        report = run_check(config, SpareNotifier(config.health), by=BY_TIMER)
+        return run_check(config, SpareNotifier(config.health), by=BY_TIMER)
     except AlreadyRunning as error:
         _nothing_to_do(str(error))
-        return 0
-    return _show(report, arguments)
+        return None
 
 
 def _nothing_to_do(why: str) -> None:

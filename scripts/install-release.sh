@@ -120,10 +120,14 @@ render() {
         for unit in dolphin-scan-bridge.service dolphin-scan-bridge-{alarm@.service,retry@.service,retry@.timer}; do
             awk -f "$sources/systemd/user.awk" "$sources/systemd/$unit" >"$share/units/$unit"
         done
+        sed -f "$sources/systemd/named.sed" "$sources/systemd/dolphin-scan-bridge.service" |
+            awk -f "$sources/systemd/user.awk" -v unit=dolphin-scan-bridge@NAME >"$share/units/dolphin-scan-bridge@.service"
         sed -i "s|%h/.local/opt/scan-bridge|$PREFIX|g" "$share"/units/*
         return
     fi
     cp "$sources"/systemd/*.service "$sources"/systemd/*.timer "$share/units/"
+    sed -f "$sources/systemd/named.sed" "$sources/systemd/dolphin-scan-bridge.service" \
+        >"$share/units/dolphin-scan-bridge@.service"
     [ "$PREFECT" = yes ] || rm "$share/units/dolphin-scan-bridge-prefect.service"
     cp -r "$sources/systemd/dropins" "$share/"
     cp "$sources/systemd/sysusers.conf" "$sources/systemd/polkit.rules" "$share/"

@@ -108,7 +108,8 @@ make_users() {
 }
 
 make_config() {
-    [ ! -e "$DESTDIR$CONFIG" ] || return 0
+    # Where there are only further bridges, an example in its place would be one more bridge.
+    ! compgen -G "$DESTDIR$CONFIG_DIR/*.toml" >/dev/null || return 0
     put 640 "$1/share/scan-bridge/config.example.toml" "$CONFIG"
     if [ "$SCOPE" = system ] && [ -z "$DESTDIR" ]; then
         chgrp "$SERVICE_GROUP" "$CONFIG"
@@ -116,19 +117,46 @@ make_config() {
     NEW_CONFIG=yes
 }
 
-# Does release $1 accept the config, as the service would see it?
+# The further bridges, dolphin-scan-bridge@NAME.service, that are up or coming up; with $1 = failed, that have failed.
+further_units() {
+    local states=active,activating,reloading
+    [ "$LIVE" = yes ] || return 0
+    [ "${1:-}" != failed ] || states=failed
+    "${SYSTEMCTL[@]}" list-units --all --plain --no-legend --state="$states" 'dolphin-scan-bridge@*.service' |
+        awk '{ print $1 }'
+}
+
+# Does release $1 accept the configs, as the services would see them: of the bridge without a name, of others that run?
 accepts_config() {
-    local as=() environment=()
+    local unit accepted=0
+    if [ -e "$CONFIG" ]; then accepts_file "$1" "$UNIT" "$CONFIG" || accepted=1; fi
+    for unit in $(further_units); do
+        # What has no file of its own has been given another by a drop-in.
+        if [ ! -e "$(config_of "$unit")" ]; then continue; fi
+        accepts_file "$1" "$unit" "$(config_of "$unit")" || accepted=1
+    done
+    return "$accepted"
+}
+
+# The config of dolphin-scan-bridge@NAME.service.
+config_of() {
+    local name=${1#*@}
+    echo "$CONFIG_DIR/${name%.service}.toml"
+}
+
+# Does release $1 accept for unit $2 the config $3?
+accepts_file() {
+    local as=() environment=() unit=$2
     if [ "$SCOPE" = system ]; then
         as=(setpriv --reuid "$SERVICE_USER" --regid "$(id -g "$SERVICE_USER")" --init-groups)
-        if [ -d "/run/credentials/$UNIT" ]; then environment+=("CREDENTIALS_DIRECTORY=/run/credentials/$UNIT"); fi
+        if [ -d "/run/credentials/$unit" ]; then environment+=("CREDENTIALS_DIRECTORY=/run/credentials/$unit"); fi
     fi
     if [ "$LIVE" = yes ]; then
         # Environment= of the unit and its drop-ins, quoted as a shell would.
         while IFS= read -r variable; do environment+=("$variable"); done \
-            < <("${SYSTEMCTL[@]}" show "$UNIT" --property=Environment --value | xargs -r -n1 printf '%s\n')
+            < <("${SYSTEMCTL[@]}" show "$unit" --property=Environment --value | xargs -r -n1 printf '%s\n')
     fi
-    (cd / && "${as[@]}" env "${environment[@]}" "$1/bin/scan-bridge" check-config --config "$CONFIG" >/dev/null)
+    (cd / && "${as[@]}" env "${environment[@]}" "$1/bin/scan-bridge" check-config --config "$3" >/dev/null)
 }
 
 # Make release $1 the one in use: one rename, then its units.
@@ -160,8 +188,14 @@ drop_units() {
 }
 
 drop_unit() {
+    local unit
     if [ "$LIVE" = yes ]; then
         case $1 in
+            dolphin-scan-bridge@.service)
+                "${SYSTEMCTL[@]}" disable "$1" 2>/dev/null || true # each of them
+                for unit in $(further_units); do
+                    "${SYSTEMCTL[@]}" stop "$unit" && say "stopped $unit"
+                done ;;
             *@*) "${SYSTEMCTL[@]}" stop "${1/@/@*}" 2>/dev/null || true ;;
             *) "${SYSTEMCTL[@]}" disable --now "$1" 2>/dev/null || true ;;
         esac
@@ -183,6 +217,19 @@ units_in_use() {
             :inactive | :failed | failed:* | :) ;;
             *) echo "$unit" ;;
         esac
+    done
+    further_units "${1:-}"
+}
+
+# Services of somebody else's that run this program: a unit copied and changed by hand, say. "PID UNIT" a line.
+foreign_units() {
+    local process pid words unit
+    for process in /proc/[0-9]*; do
+        pid=${process#/proc/}
+        words=$({ tr '\0' '\n' <"$process/cmdline" | head -n 2; } 2>/dev/null) || continue
+        case $'\n'$words in *$'\n'"$PREFIX/"* | *$'\n'"$RELEASES/"*) ;; *) continue ;; esac
+        unit=$(sed -n 's|.*/||; s|^\(.*\.service\)$|\1|p' "$process/cgroup" 2>/dev/null | head -n 1) || continue
+        case $unit in '' | dolphin-scan-bridge*) ;; *) echo "$pid $unit" ;; esac
     done
 }
 
@@ -289,12 +336,17 @@ do_rollback() {
     current=$(readlink "$PREFIX" || true)
     previous=$(readlink "$RELEASES/previous" || true)
     [ -d "$previous" ] || die "there is no version before this one"
+    if [ ! -e "$previous/share/scan-bridge/units/dolphin-scan-bridge@.service" ] && [ -n "$(further_units)" ]; then
+        die "${previous##*/} knows only one bridge a host; first: ${SYSTEMCTL[*]} disable --now $(further_units | xargs)"
+    fi
     accepts_config "$previous" || die "the version before does not accept the config above; nothing was switched"
     switch "$current" "$previous"
 }
 
 do_uninstall() {
-    local units=() unit current
+    local units=() unit current foreign
+    foreign=$(foreign_units)
+    [ -z "$foreign" ] || die "$(printf 'other services run this program, and nothing was removed; stop them first:\n%s' "$foreign")"
     current=$(readlink "$PREFIX" || true)
     for unit in "$current"/share/scan-bridge/units/*; do
         if [ -e "$unit" ]; then units+=("${unit##*/}"); fi
@@ -318,11 +370,11 @@ do_uninstall() {
 purge() {
     local user
     if [ "$SCOPE" = user ]; then
-        rm -rf "$CONFIG_DIR" "${XDG_STATE_HOME:-$HOME/.local/state}/scan-bridge" "$UNIT_DIR/$UNIT.d"
+        rm -rf "$CONFIG_DIR" "$UNIT_DIR"/dolphin-scan-bridge@*.d "${XDG_STATE_HOME:-$HOME/.local/state}/scan-bridge" "$UNIT_DIR/$UNIT.d"
         say "removed $CONFIG_DIR and the state"
         return
     fi
-    rm -rf "$CONFIG_DIR" /var/lib/scan-bridge{,-healthcheck,-prefect} /var/lib/private/scan-bridge-prefect \
+    rm -rf "$CONFIG_DIR" /var/lib/scan-bridge{,-healthcheck,-prefect} /var/lib/scan-bridge@* /var/lib/private/scan-bridge-prefect \
         /etc/systemd/system/dolphin-scan-bridge*.d
     for user in dolphin dolphin-healthcheck; do
         ! getent passwd "$user" >/dev/null || userdel "$user"

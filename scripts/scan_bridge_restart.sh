@@ -5,9 +5,10 @@ set -euo pipefail
 
 usage() {
     cat <<'EOF'
-usage: scan_bridge_restart.sh [--timeout SECONDS] [--config FILE] [--user]
+usage: scan_bridge_restart.sh [NAME] [--timeout SECONDS] [--config FILE] [--user]
 
 Shows the bridge's state, restarts it, waits until it publishes again (30 s at most, or --timeout), shows its state.
+  NAME            a further bridge: unit dolphin-scan-bridge@NAME, config /etc/scan-bridge/NAME.toml
   --config FILE   the bridge's config   (/etc/scan-bridge/config.toml)
   --user          for a `make install-user` installation
 
@@ -19,21 +20,27 @@ die() { printf 'scan_bridge_restart.sh: %s\n' "$*" >&2; exit 1; }
 
 UNIT=dolphin-scan-bridge.service
 BRIDGE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/scan-bridge
-TIMEOUT_S=30 CONFIG='' FLAG=()
+TIMEOUT_S=30 CONFIG='' NAME='' FLAG=()
 while [ $# -gt 0 ]; do
     case $1 in
         --timeout) TIMEOUT_S=${2:-}; shift ;;
         --config) CONFIG=${2:-}; shift ;;
         --user) FLAG=(--user) ;;
         -h | --help) usage; exit ;;
-        *) usage >&2; exit 2 ;;
+        -*) usage >&2; exit 2 ;;
+        *) [ -z "$NAME" ] || { usage >&2; exit 2; }; NAME=$1 ;;
     esac
     shift || { usage >&2; exit 2; }
 done
 case $TIMEOUT_S in '' | *[!0-9]*) usage >&2; exit 2 ;; esac
+case $NAME in
+    *[!A-Za-z0-9_.-]* | [.-]* | config) die "'$NAME' is no name for a bridge: letters, digits, '_', '.' and '-'; not 'config'" ;;
+    ?*) UNIT=dolphin-scan-bridge@$NAME.service ;;
+esac
 if [ -z "$CONFIG" ]; then
-    CONFIG=/etc/scan-bridge/config.toml
-    [ ${#FLAG[@]} = 0 ] || CONFIG=${XDG_CONFIG_HOME:-$HOME/.config}/scan-bridge/config.toml
+    CONFIG=/etc/scan-bridge
+    [ ${#FLAG[@]} = 0 ] || CONFIG=${XDG_CONFIG_HOME:-$HOME/.config}/scan-bridge
+    CONFIG=$CONFIG/${NAME:-config}.toml
 fi
 # Run from a checkout, it takes the installed command; Python lies beside what the link in the PATH leads to.
 if [ ! -x "$BRIDGE" ] && [ ${#FLAG[@]} != 0 ]; then BRIDGE=$HOME/.local/bin/scan-bridge; fi
@@ -52,9 +59,10 @@ state() {
 publishing() {
     local newest
     newest=$(timeout 10 "$BRIDGE" status --json --config "$CONFIG" 2>/dev/null | "$(dirname "$BRIDGE")/python" -c '
-import json, sys
-status = json.load(sys.stdin)
-if status["pid"] != int(sys.argv[1]) or status["source"]["state"] in ("missing", "unreadable"):
+import json, socket, sys
+this = (socket.gethostname(), int(sys.argv[1]))
+status = next((one for one in map(json.loads, sys.stdin) if (one["host"], one["pid"]) == this), None)
+if status is None or status["source"]["state"] in ("missing", "unreadable"):
     sys.exit(1)
 print("" if status["published"] or not status["newest"] else status["newest"]["path"])
 ' "$1" 2>/dev/null) || return 1
@@ -62,6 +70,7 @@ print("" if status["published"] or not status["newest"] else status["newest"]["p
 }
 
 [ "$(show LoadState)" = loaded ] || die "$UNIT is not installed"
+[ -z "$NAME" ] || [ -e "$CONFIG" ] || die "there is no $CONFIG"
 state before
 systemctl "${FLAG[@]}" reset-failed "$UNIT" 2>/dev/null || true
 deadline=$((SECONDS + TIMEOUT_S))

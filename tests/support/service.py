@@ -34,6 +34,9 @@ _numbers = itertools.count(1)
 class Bridge:
     """Configure, start, feed and watch the bridge."""
 
+    unit = UNIT
+    config = CONFIG
+
     def __init__(self, machine: Machine, member: Member, map_name: str, client: HazelcastClient):
         """`client` is how the tests look into the map; replace it when the member was restarted."""
         self.machine = machine
@@ -62,7 +65,7 @@ class Bridge:
             **overrides,
         }
         lines = [f"{name.replace('__', '.')} = {value}" for name, value in values.items()]
-        self.machine.write(CONFIG, "\n".join(lines) + "\n", mode="0644")
+        self.machine.write(self.config, "\n".join(lines) + "\n", mode="0644")
 
     def drop_in(self, name: str, text: str, unit: str = UNIT) -> None:
         """A drop-in for the unit (or another), in force at once, gone after the test."""
@@ -81,7 +84,7 @@ class Bridge:
     def start(self) -> None:
         """Start with the folder there, but no scan in it; returns once systemd says that the bridge is ready."""
         (self.root / DAY).mkdir(parents=True, exist_ok=True)
-        self.machine.run("systemctl", "start", UNIT)
+        self.machine.run("systemctl", "start", self.unit)
 
     def put_scan(self) -> str:
         """Let a scan appear, as a producer does it; its path relative to ROOT."""
@@ -115,7 +118,7 @@ class Bridge:
 
     def show(self, name: str) -> str:
         """One property of the unit."""
-        return self.machine.show(UNIT, name)[name]
+        return self.machine.show(self.unit, name)[name]
 
     @property
     def pid(self) -> int:
@@ -140,21 +143,34 @@ class Bridge:
 
     def journal(self, *arguments: str) -> list[dict[str, Any]]:
         """What the journal has of the unit since the test began."""
-        return self.machine.journal("-u", UNIT, self._since, *arguments)
+        return self.machine.journal("-u", self.unit, self._since, *arguments)
 
     def log(self) -> str:
         """The unit's state and its last log lines, for failure messages."""
-        state = self.machine.run("systemctl", "status", "--no-pager", "-n", "0", UNIT, check=False).stdout
-        return state + self.machine.run("journalctl", "--no-pager", "-u", UNIT, "-n", "60", self._since).stdout
+        state = self.machine.run("systemctl", "status", "--no-pager", "-n", "0", self.unit, check=False).stdout
+        return state + self.machine.run("journalctl", "--no-pager", "-u", self.unit, "-n", "60", self._since).stdout
 
     def clean(self) -> None:
         """Stop the bridge; remove its drop-ins, state and config."""
-        self.machine.run("systemctl", "stop", UNIT, check=False)
+        self.machine.run("systemctl", "stop", self.unit, check=False)
         self.machine.run(
             "sh", "-c",
-            "rm -rf /run/systemd/system/dolphin-scan-bridge*.d /var/lib/scan-bridge/*; systemctl daemon-reload; "
+            "rm -rf /run/systemd/system/dolphin-scan-bridge*.d /var/lib/scan-bridge/* /var/lib/scan-bridge@*; "
+            "systemctl daemon-reload; "
             "systemctl reset-failed 'dolphin-scan-bridge*' || true",
         )  # fmt: skip
 
     def _get(self, key: str) -> Any:
         return self.client.get_map(self._map_name).blocking().get(key)
+
+
+class FurtherBridge(Bridge):
+    """A further one on the same machine, called b."""
+
+    unit = "dolphin-scan-bridge@b.service"
+    config = "/etc/scan-bridge/b.toml"
+
+    def clean(self) -> None:
+        """Its file too: one that is there is a bridge."""
+        super().clean()
+        self.machine.run("rm", "-f", self.config)

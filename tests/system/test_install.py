@@ -11,7 +11,7 @@ from support import image
 from support.hazelcast_member import Member
 from support.install import INSTALL_TIMEOUT_S, SOURCE, WHEELS, copy_source, make
 from support.machine import Machine, until
-from support.service import CONFIG, UNIT, Bridge
+from support.service import CONFIG, UNIT, Bridge, FurtherBridge
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
@@ -37,6 +37,15 @@ def running(site: Machine, member: Member, map_name: str, client: HazelcastClien
     bridge.start()
     site.run("systemctl", "enable", UNIT)
     bridge.publishes()
+    yield bridge
+    bridge.clean()
+
+
+@pytest.fixture
+def further(running: Bridge, member: Member, map_name: str, client: HazelcastClient) -> Iterator[FurtherBridge]:
+    """A further one beside it, configured and not started."""
+    bridge = FurtherBridge(running.machine, member, f"{map_name}_b", client)
+    bridge.configure()
     yield bridge
     bridge.clean()
 
@@ -80,7 +89,9 @@ def test_installing_again_changes_nothing_and_restarts_nothing(running: Bridge) 
     assert running.pid == pid
 
 
-def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(running: Bridge) -> None:
+def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(
+    running: Bridge, further: FurtherBridge
+) -> None:
     machine = running.machine
     config, old, pid = machine.read(CONFIG), release(machine), running.pid
     machine.run("sed", "-i", 's/^version = .*/version = "1.0.99"/', f"{COPY}/pyproject.toml")
@@ -88,12 +99,14 @@ def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(running:
     for place in (f"{old}/share/scan-bridge/units", UNIT_DIR):
         machine.write(f"{place}/dolphin-scan-bridge-bygone.service", "[Service]\nExecStart=/bin/sleep 1000\n")
     machine.run("systemctl", "start", "dolphin-scan-bridge-bygone")
+    further.start()
     output = make(machine, "upgrade", source=COPY)
     assert machine.show("dolphin-scan-bridge-bygone", "LoadState", "ActiveState") == {
         "LoadState": "not-found",
         "ActiveState": "inactive",
     }
     assert "restarted dolphin-scan-bridge.service" in output
+    assert "restarted dolphin-scan-bridge@b.service" in output
     assert machine.read(CONFIG) == config
     assert machine.run("scan-bridge", "--version").stdout.strip() == "scan-bridge 1.0.99"
     assert release(machine) != old
@@ -144,13 +157,28 @@ def test_a_failed_upgrade_leaves_the_old_version_running(running: Bridge, breaka
     running.publishes()
 
 
-def test_uninstall_leaves_config_and_state_for_the_next_install_and_purge_removes_all(running: Bridge) -> None:
+def test_uninstall_leaves_config_and_state_for_the_next_install_and_purge_removes_all(
+    running: Bridge, further: FurtherBridge
+) -> None:
     machine = running.machine
     config = machine.read(CONFIG)
-    assert "PURGE=1" in make(machine, "uninstall", source=COPY)
+    further.start()
+    machine.run("systemctl", "enable", further.unit)
+    # A second bridge as version 1.0 had to be made: not ours to stop, so nothing is pulled from under it.
+    by_hand = "[Service]\nExecStart=/opt/scan-bridge/bin/python -c 'import time; time.sleep(1000)'\n"
+    machine.write("/run/systemd/system/by-hand.service", by_hand)
+    machine.run("systemctl", "start", "by-hand")
+    refusal = make_fails(machine, "uninstall", COPY)
+    assert "nothing was removed; stop them first" in refusal
+    assert "by-hand.service" in refusal
+    assert running.show("ActiveState") == further.show("ActiveState") == "active"
+    machine.run("systemctl", "stop", "by-hand")
+    output = make(machine, "uninstall", source=COPY)
+    assert "PURGE=1" in output
+    assert "stopped dolphin-scan-bridge@b.service" in output
     everywhere = f"find / -xdev \\( -path /proc -o -path /tmp -o -path /run -o -path {COPY} -o -path /src \\) -prune -o"
     left = machine.run("sh", "-c", f"{everywhere} -name '*scan-bridge*' -print").stdout.split()
-    assert sorted(left) == ["/etc/scan-bridge", "/var/lib/scan-bridge"]
+    assert sorted(left) == ["/etc/scan-bridge", "/var/lib/scan-bridge", "/var/lib/scan-bridge@b"]
     assert machine.read(CONFIG) == config
     assert machine.read("/var/lib/scan-bridge/in-hand")
     assert machine.run("pgrep", "-u", "dolphin", check=False).stdout == ""

@@ -39,7 +39,8 @@ def test_a_name_is_the_file_beside_config_toml(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", ".hidden", "-x", "a/b", "../x", "a b", "a@b", "a:b", r"a\x2d", "ä", "x" * 49, "b\n", "$(id)"]
+    "name",
+    ["", ".", "..", ".hidden", "-x", "a/b", "../x", "a b", "a@b", "a:b", r"a\x2d", "ä", "x" * 49, "b\n", "$(id)"],
 )
 def test_what_is_no_sane_name_for_a_unit_and_a_file_is_refused_in_one_line(folder: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"is no name for a bridge: letters, digits") as refused:
@@ -55,7 +56,13 @@ def test_config_is_the_file_of_the_plain_one_and_no_name(folder: Path) -> None:
 
 def test_a_file_elsewhere_has_no_name(folder: Path) -> None:
     """As in version 1.0: whatever is named by --config is the one bridge of the host."""
-    for path in (folder / "deeper" / "b.toml", Path("b.toml"), folder / "b.conf", folder / "a b.toml", folder / ".toml"):
+    for path in (
+        folder / "deeper" / "b.toml",
+        Path("b.toml"),
+        folder / "b.conf",
+        folder / "a b.toml",
+        folder / ".toml",
+    ):
         assert name_of(path) == ""
 
 

@@ -54,3 +54,22 @@ def test_the_bridge_is_supervised_as_by_the_system() -> None:
     for name in ("Type", "WatchdogSec", "Restart", "RestartSec", "OnFailure", "StartLimitBurst", "MemoryMax"):
         assert ours[name] == theirs[name]
     assert ours["StateDirectory"] == ["scan-bridge/state"], "apart from the config, which may be in the same folder"
+
+
+def test_the_unit_of_further_bridges_is_the_same_but_for_what_is_apart() -> None:
+    unit = SYSTEMD / "dolphin-scan-bridge.service"
+    plain = unit.read_text().splitlines()
+    named = process.run(["sed", "-f", SYSTEMD / "named.sed", unit], check=True).stdout.splitlines()
+    ours, theirs = settings(named), settings(plain)
+    assert {name for name in ours if ours[name] != theirs[name]} == {
+        *("Description", "ExecStart", "ExecReload", "Environment", "SyslogIdentifier", "StateDirectory"),
+        "WorkingDirectory",
+    }
+    assert ours["ExecStart"] == ["/opt/scan-bridge/bin/scan-bridge --instance %i run"]
+    assert ours["ExecReload"] == [
+        "/opt/scan-bridge/bin/scan-bridge --instance %i check-config",
+        *theirs["ExecReload"][1:],
+    ]
+    assert ours["StateDirectory"] == ["scan-bridge@%i"]
+    assert ours["Environment"] == [*theirs["Environment"], "XDG_CONFIG_HOME=%E"]
+    assert len(ours) == len(theirs)

@@ -61,7 +61,10 @@ class Checks:
     def values(self) -> dict[tuple[str, ...], float]:
         families = text_string_to_metric_families(self.file.read_text())
         return {
-            (sample.name.removeprefix("scan_bridge_health_"), *sample.labels.values()): sample.value
+            (
+                sample.name.removeprefix("scan_bridge_health_"),
+                *(value for label, value in sample.labels.items() if label != "bridge"),
+            ): sample.value
             for family in families
             for sample in family.samples
         }
