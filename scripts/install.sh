@@ -223,13 +223,15 @@ units_in_use() {
 
 # Services of somebody else's that run this program: a unit copied and changed by hand, say. "PID UNIT" a line.
 foreign_units() {
-    local process pid words unit
+    local process words unit
     for process in /proc/[0-9]*; do
-        pid=${process#/proc/}
-        words=$({ tr '\0' '\n' <"$process/cmdline" | head -n 2; } 2>/dev/null) || continue
-        case $'\n'$words in *$'\n'"$PREFIX/"* | *$'\n'"$RELEASES/"*) ;; *) continue ;; esac
-        unit=$(sed -n 's|.*/||; s|^\(.*\.service\)$|\1|p' "$process/cgroup" 2>/dev/null | head -n 1) || continue
-        case $unit in '' | dolphin-scan-bridge*) ;; *) echo "$pid $unit" ;; esac
+        { mapfile -d '' -t words <"$process/cmdline"; } 2>/dev/null || continue # it has ended
+        case ${words[0]:-}$'\n'${words[1]:-} in
+            "$PREFIX/"* | "$RELEASES/"* | *$'\n'"$PREFIX/"* | *$'\n'"$RELEASES/"*) ;;
+            *) continue ;;
+        esac
+        unit=$(awk -F / '$NF ~ /[.]service$/ { print $NF; exit }' "$process/cgroup" 2>/dev/null) || continue
+        case $unit in '' | dolphin-scan-bridge*) ;; *) echo "${process#/proc/} $unit" ;; esac
     done
 }
 
