@@ -16,6 +16,7 @@ from bridge.system import journal
 from healthcheck.act import notify_test
 from healthcheck.act.apprise_urls import SpareNotifier
 from healthcheck.check import BY_TIMER, AlreadyRunning, Inspector, last_completed, run_check
+from healthcheck.config.beside import load_all
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.keep import mute
 from healthcheck.keep.mute import Mute, MuteError
@@ -131,19 +132,19 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _automations(arguments: argparse.Namespace) -> int:
-    config = load(arguments.config)
+    configs = list(load_all(arguments.config).configs.values()) or [load(arguments.config)]
     try:
         _settle_prefect(arguments.config)
         from healthcheck.prefect.automations import ensure, untold_words
 
-        ensured = ensure(config)
+        every = [ensure(one) for one in configs]
     except ModuleNotFoundError as error:
         return _missing(error, "prefect", "automations live in Prefect, which is not installed")
     except Exception as error:  # noqa: BLE001  # whatever the server or the way to it had against it
         return _refuse(f"Prefect's server did not take the automations: {error}", FAILED)
-    print("\n".join(f"set {name}" for name in ensured.changed) or "nothing to change")
-    untold = untold_words(ensured, config)
-    return _refuse(untold, FAILED) if ensured.untold else 0
+    print("\n".join(f"set {name}" for ensured in every for name in ensured.changed) or "nothing to change")
+    untold = [untold_words(ensured, one) for ensured, one in zip(every, configs, strict=True) if ensured.untold]
+    return _refuse("\n".join(untold), FAILED) if untold else 0
 
 
 def _notify_test(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ leaves the rest alone. An Automation that somebody switched off stays off.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,8 @@ from healthcheck.model.finding import Block
 from healthcheck.prefect.blocks import find_blocks
 from healthcheck.prefect.run_view import ALERT_LABEL, EVENT_PREFIX
 
+SILENT, UNTOLD = "no health check completed", "critical finding, nobody told"
+OLD_NAMES = (f"scan-bridge: {SILENT}", f"scan-bridge: {UNTOLD}")  # of version 1.0: one pair for all bridges
 GROUP = "ops"  # told by both
 SILENT_FOR = timedelta(minutes=5)
 KEPT = "Kept up to date by `scan-bridge-health serve`: changes made here are undone, but for switching it off."
@@ -33,26 +36,27 @@ class Ensured:
     untold: dict[Block, str]
 
 
-def shipped(blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tuple[Automation, ...]:
+def shipped(name: str, blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tuple[Automation, ...]:
     """The Automations as they should be.
 
     Args:
+        name: of the check that they watch: its bridge's instance, or the name that it has aside.
         blocks: ids of the notification blocks they tell. Without any they do nothing but leave their own
             `prefect.automation.triggered` event, and say so.
         silent_for: how long no check may complete.
     """
     note = KEPT if blocks else f"{KEPT} TELLS NOBODY: health.groups.{GROUP} has no block that Prefect has."
-    every_bridge = {"prefect.resource.id": f"{EVENT_PREFIX}*"}
+    of_bridge = {"prefect.resource.id": f"{EVENT_PREFIX}{name}"}
     checked = {f"{EVENT_PREFIX}checked"}
     return (
         Automation(
-            name="scan-bridge: no health check completed",
-            description=f"The scan bridge's health check has been silent for too long. {note}",
+            name=f"scan-bridge {name}: {SILENT}",
+            description=f"The health check of scan bridge {name} has been silent for too long. {note}",
             # `after` and `expect` the same: once a check was seen, another must follow. Fires once per silence.
             trigger=EventTrigger(
                 after=checked,
                 expect=checked,
-                match=every_bridge,
+                match=of_bridge,
                 for_each={"prefect.resource.id"},
                 posture=Posture.Proactive,
                 threshold=1,
@@ -60,26 +64,26 @@ def shipped(blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tup
             ),
             actions=_tell(
                 blocks,
-                "scan bridge: the health check is silent",
-                f"No health check of the scan bridge has completed for {silent_for / timedelta(minutes=1):g} min.\n"
+                f"scan bridge {name}: the health check is silent",
+                f"No health check of {name} has completed for {silent_for / timedelta(minutes=1):g} min.\n"
                 "Whether the bridge is well is not known here. Look on its host: "
                 "systemctl status dolphin-scan-bridge-healthcheck dolphin-scan-bridge",
             ),
         ),
         Automation(
-            name="scan-bridge: critical finding, nobody told",
+            name=f"scan-bridge {name}: {UNTOLD}",
             description="The health check found something critical and could not deliver its alert; the server tries "
             "its own way. Alerts that were delivered are not repeated. " + note,
             trigger=EventTrigger(
                 expect={f"{EVENT_PREFIX}critical"},
-                match={**every_bridge, ALERT_LABEL: ["undelivered", "nobody"]},
+                match={**of_bridge, ALERT_LABEL: ["undelivered", "nobody"]},
                 posture=Posture.Reactive,
                 threshold=1,
                 within=timedelta(0),
             ),
             actions=_tell(
                 blocks,
-                "scan bridge: {{ event.payload.title }}",
+                f"scan bridge {name}: " + "{{ event.payload.title }}",
                 "{{ event.payload.title }}: {{ event.payload.words }}\n"
                 "The health check itself could not deliver this alert.",
             ),
@@ -87,18 +91,20 @@ def shipped(blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tup
     )
 
 
-def ensure(config: HealthConfig) -> Ensured:
-    """Create or update the shipped Automations.
+def ensure(config: HealthConfig, name: str | None = None) -> Ensured:
+    """Create or update the shipped Automations of one check; `name` is that of its instance unless another is given.
 
     Raises:
         Exception: the server is away or refuses.
     """
     ids, untold = find_blocks(config.health.addresses[GROUP])
     changed = []
-    for wanted in shipped(tuple(ids.values())):
+    for old, wanted in zip(OLD_NAMES, shipped(name or config.status.instance, tuple(ids.values())), strict=True):
         with get_client(sync_client=True) as client:
             found = client.read_automations_by_name(wanted.name)
+            before = [] if found else client.read_automations_by_name(old)
         if not found:
+            wanted.enabled = all(automation.enabled for automation in before)
             wanted.create()
         elif _content(found[0]) != _content(wanted):
             wanted.id, wanted.enabled = found[0].id, found[0].enabled
@@ -107,6 +113,23 @@ def ensure(config: HealthConfig) -> Ensured:
             continue
         changed.append(wanted.name)
     return Ensured(tuple(changed), untold)
+
+
+def remove(name: str) -> None:
+    """Remove the Automations of a check that is no more. Raises what `ensure` does."""
+    _delete(automation.name for automation in shipped(name, ()))
+
+
+def remove_old() -> None:
+    """Remove those of version 1.0, which the ones of each bridge replace. Raises what `ensure` does."""
+    _delete(OLD_NAMES)
+
+
+def _delete(names: Iterable[str]) -> None:
+    with get_client(sync_client=True) as client:
+        for name in names:
+            for automation in client.read_automations_by_name(name):
+                client.delete_automation(automation.id)
 
 
 def untold_words(ensured: Ensured, config: HealthConfig) -> str:

@@ -1,12 +1,13 @@
 """The Prefect flow: one check, shown as Prefect shows things. Decides nothing about health itself.
 
 It takes no parameters on purpose: whoever may start a run through the Prefect API must not choose a file or a unit.
-The configuration file is the one named by $SCAN_BRIDGE_CONFIG.
+The configuration is the one named by $SCAN_BRIDGE_CONFIG, or that beside it whose instance the deployment's name has.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -21,13 +22,13 @@ from prefect.states import Failed
 from bridge.config_file import DEFAULT_CONFIG_PATH, ConfigError
 from bridge.system import journal
 from healthcheck.check import BY_PREFECT, AlreadyRunning, last_completed, run_check
+from healthcheck.config.beside import load_all
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.model.report import Report
-from healthcheck.prefect import late_runs, run_view
+from healthcheck.prefect import claims, late_runs, run_view
 from healthcheck.prefect.blocks import BlockNotifier
 
 FLOW_NAME = "scan-bridge-health-check"
-ARTIFACT_KEY = "scan-bridge-health"
 CONFIG_VARIABLE = "SCAN_BRIDGE_CONFIG"
 DEADLINE_S = 120  # of a whole run; each step of a check has its own, shorter one
 
@@ -36,8 +37,9 @@ DEADLINE_S = 120  # of a whole run; each step of a check has its own, shorter on
 def health_check() -> State[None]:
     """Look at the scan bridge, judge, alert, restart it where that helps. The final state is the verdict."""
     journal.quiet_hazelcast()
+    name = claims.name_of(deployment.name)
     try:
-        config = load(Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_PATH)))
+        config = _config(name)
     except ConfigError as error:
         return Failed(name="Misconfigured", message=str(error))
     if late_runs.is_overtaken(flow_run.scheduled_start_time, last_completed(config), datetime.now(UTC)):
@@ -46,27 +48,46 @@ def health_check() -> State[None]:
         try:
             report = run_check(config, BlockNotifier(config.health), by=BY_PREFECT)
             state = run_view.final_state(report)
-            _show(report, config)
+            _show(_with_own_name(report, name), name or config.status.instance)
         except AlreadyRunning:
             state = run_view.skipped("another check was under way")
     _clear_late_runs(config)
     return state
 
 
-def _show(report: Report, config: HealthConfig) -> None:
+def _config(name: str | None) -> HealthConfig:
+    """The configuration of the bridge that this run is to look at. Raises ConfigError."""
+    path = Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_PATH))
+    if name is None:  # by hand, or by a deployment of one's own
+        return load(path)
+    found = load_all(path)
+    instance = claims.instance_of(name)
+    if instance not in found.configs:
+        why = "\n".join(found.problems.values()) or f"{path.parent}: no configuration has the instance {instance}"
+        raise ConfigError(why)
+    return found.configs[instance]
+
+
+def _with_own_name(report: Report, name: str | None) -> Report:
+    if name is None or name == claims.instance_of(name):
+        return report
+    note = f"another host's check stands in Prefect as {claims.instance_of(name)}, so this one is called {name}"
+    return replace(report, notes=(*report.notes, note))
+
+
+def _show(report: Report, name: str) -> None:
     log = get_run_logger()
     for level, line in run_view.log_lines(report):
         log.log(level, "%s", line)
-    instance = config.status.instance
     for event in run_view.events(report):
         resource = {
-            "prefect.resource.id": f"{run_view.EVENT_PREFIX}{instance}",
-            "prefect.resource.name": f"scan bridge on {instance}",
+            "prefect.resource.id": f"{run_view.EVENT_PREFIX}{name}",
+            "prefect.resource.name": f"scan bridge on {name}",
             **event.labels,
         }
         emit_event(run_view.EVENT_PREFIX + event.name, resource=resource, payload=event.payload)
     try:
-        create_table_artifact(run_view.table(report), ARTIFACT_KEY, run_view.summary(report))
+        create_table_artifact(run_view.table(report), claims.artifact_key(name), run_view.summary(report))
     except Exception as error:  # noqa: BLE001  # a verdict without its table is better than no verdict
         log.warning("no table: %s: %s", type(error).__name__, error)
 

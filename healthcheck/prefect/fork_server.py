@@ -68,6 +68,11 @@ class ForkServer:
                 self._pid = 0
             return False
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can fork a process at once: it is alive, and the one before has ended."""
+        return (self._running is None or self._running.exitcode is not None) and self.is_alive
+
     def start(self, request: Request, deadline_s: float) -> ForkedProcess:
         """Fork a process that calls `target`, and is killed once it has run for `deadline_s`.
 

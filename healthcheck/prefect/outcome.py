@@ -19,7 +19,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from healthcheck.observe import commands
@@ -31,8 +31,8 @@ LOOK_S = 10.0
 _FIND = "import importlib.util as u, sys; sys.exit(' '.join(n for n in sys.argv[1:] if not u.find_spec(n)) or None)"
 
 
-async def last_run(client: PrefectClient, deployment: UUID) -> str | None:
-    """`last run 2026-03-24 08:15:00 UTC: Healthy`; None before the first one has ended.
+async def last_ended(client: PrefectClient, deployment: UUID) -> FlowRun | None:
+    """The run of the deployment that was due last of those that have ended.
 
     Raises:
         Exception: the server is away or refuses.
@@ -47,7 +47,17 @@ async def last_run(client: PrefectClient, deployment: UUID) -> str | None:
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=1,
     )
-    state = runs[0].state if runs else None
+    return runs[0] if runs else None
+
+
+async def last_run(client: PrefectClient, deployment: UUID) -> str | None:
+    """`last run 2026-03-24 08:15:00 UTC: Healthy`; None before the first one has ended.
+
+    Raises:
+        Exception: the server is away or refuses.
+    """
+    run = await last_ended(client, deployment)
+    state = run.state if run else None
     if state is None:
         return None
     text = f"last run {clock(state.timestamp)}: {foreign(state.name or state.type)}"

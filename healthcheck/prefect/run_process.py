@@ -7,6 +7,7 @@ which imports the program as it is now, and takes some seconds of CPU for it.
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from typing import Any
 
 from prefect import Flow
@@ -26,10 +27,11 @@ log = get_logger("scan_bridge")
 class RunProcesses:
     """Starts the processes of runs, for every runner of this process. To be made while there is one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_at_once: int = 1) -> None:
         runner.import_all()
         self._program = LoadedProgram()
-        self._server = ForkServer(_carry_out)
+        self._servers = [ForkServer(_carry_out) for _ in range(most_at_once)]  # each forks one process at a time
+        self._choosing = threading.Lock()  # runs may begin in several threads at once
         self._told = ""
         runner.start_processes_by(self.start)
 
@@ -38,15 +40,23 @@ class RunProcesses:
     ) -> runner.Process:
         """Start the process of this run. Raises what Prefect's own way raises."""
         obstacle = self._obstacle()
-        if not obstacle:
-            try:
-                return self._server.start(runner.request_of(flow_run, env), RUN_S)
-            except ForkServerError as error:
-                obstacle = str(error)
-        if obstacle != self._told:
+        with self._choosing:
+            idle = next((server for server in self._servers if server.is_idle), None)
+            if idle and not obstacle:
+                try:
+                    return idle.start(runner.request_of(flow_run, env), RUN_S)
+                except ForkServerError as error:
+                    obstacle = str(error)
+        if obstacle and obstacle != self._told:
             log.warning("%s: each check starts a new process from now on", obstacle)
             self._told = obstacle
         return runner.in_a_new_process(flow, flow_run=flow_run, env=env)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no process of a run is under way, however it was started."""
+        is_forking = any(server.is_alive and not server.is_idle for server in self._servers)
+        return not is_forking and not multiprocessing.active_children()
 
     @property
     def program_was_replaced(self) -> bool:
@@ -55,14 +65,15 @@ class RunProcesses:
 
     def stop(self) -> None:
         """End the processes of runs, however they were started."""
-        self._server.stop()
+        for server in self._servers:
+            server.stop()
         for process in multiprocessing.active_children():
             process.kill()
 
     def _obstacle(self) -> str:
         if self.program_was_replaced:
             return "the program was replaced on disk"
-        return "" if self._server.is_alive else "the fork server has ended"
+        return "" if any(server.is_alive for server in self._servers) else "the fork server has ended"
 
 
 def _carry_out(request: Request) -> None:

@@ -52,10 +52,10 @@ class Process(Protocol):
 
 
 class CheckRunner(Runner):
-    """Carries out the runs of a deployment one at a time, each in a process of its own."""
+    """Carries out the runs of deployments, each in a process of its own, so many at a time."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name, limit=1, pause_on_shutdown=False)
+    def __init__(self, name: str, most_at_once: int = 1) -> None:
+        super().__init__(name=name, limit=most_at_once, pause_on_shutdown=False)
 
     @property
     def polled_at(self) -> datetime | None:
@@ -74,7 +74,7 @@ class CheckRunner(Runner):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a run is being carried out."""
+        """Whether as many runs are being carried out as may be."""
         return self.started and not self.has_slots_available()
 
 

@@ -1,4 +1,4 @@
-"""`scan-bridge-health serve`: keeps the Prefect deployment served. The main thread only watches and obeys signals.
+"""`scan-bridge-health serve`: keeps the deployments of a host's bridges served. The main thread watches, obeys signals.
 
 WATCHDOG=1 is sent only while the serving thread makes progress: it polls the server or tries to reach it, and no check
 outlives its deadline. An outage of the Prefect server is no hang, however long it lasts.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.system.sd_notify import Notify
+from healthcheck.config.beside import load_all
 from healthcheck.config.settings import load
 from healthcheck.prefect import environment
 
@@ -31,13 +32,15 @@ def serve(config_path: Path) -> int:
     Raises:
         bridge.config.ConfigError: the configuration cannot be used.
     """
-    load(config_path)
+    bridges = len(load_all(config_path).configs)
+    if not bridges:
+        load(config_path)  # says why
     os.environ["SCAN_BRIDGE_CONFIG"] = str(config_path.absolute())  # the flow's processes inherit it
     environment.settle(config_path)
-    from healthcheck.prefect.deployment import Service
+    from healthcheck.prefect.deployment import Service, most_at_once
     from healthcheck.prefect.run_process import RunProcesses
 
-    processes = RunProcesses()  # before there is any thread, and any handler of a signal
+    processes = RunProcesses(most_at_once(bridges))  # before there is any thread, and any handler of a signal
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

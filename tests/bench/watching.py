@@ -7,6 +7,7 @@ program's, with its probes; what is watched is a real bridge.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from bench.plan import Plan
 from bench.processes import HIDDEN, Bridge
 
 LAUNCH = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN})); from healthcheck.cli import main; sys.exit(main())"
-DEPLOYMENT = "scan-bridge-health-check/every-60s"
+DEPLOYMENT = f"scan-bridge-health-check/{socket.gethostname()}-every-60s"
 UNIT = Path(__file__).parents[2] / "systemd/dolphin-scan-bridge-prefect.service"
 START_S = 300.0
 SETTLE_S = 20.0  # after the start of what is measured at rest

@@ -28,7 +28,6 @@ pytestmark = [
 
 SERVER = "dolphin-scan-bridge-prefect.service"
 SERVE = "dolphin-scan-bridge-healthcheck.service"
-DEPLOYMENT = "scan-bridge-health-check/every-60s"
 FOLDER = "/var/lib/private/scan-bridge-prefect"
 PREFECT_SILENT = "prefect (Prefect runs no check)"
 START_S = 180
@@ -50,6 +49,11 @@ class Prefect:
         environment = f"PREFECT_API_URL={self.api_url}\nPREFECT_RUNNER_POLL_FREQUENCY=1\n"
         machine.write("/etc/scan-bridge/healthcheck.env", environment, mode="0600")
 
+    @property
+    def deployment(self) -> str:
+        """The full name of the deployment; the instance is the machine's name."""
+        return f"scan-bridge-health-check/{self.machine.run('hostname').stdout.strip()}-every-60s"
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         self.machine.run("systemctl", "--no-block", "start", SERVER)
@@ -58,7 +62,7 @@ class Prefect:
     def serve(self) -> None:
         """Start what serves the deployment, and wait until it does."""
         self.machine.run("systemctl", "start", SERVE)
-        self.until_status(f"serving {DEPLOYMENT}")
+        self.until_status(f"serving {self.deployment}")
 
     def until_status(self, text: str) -> None:
         """Wait until `systemctl status` says this of the unit that serves."""
@@ -67,7 +71,7 @@ class Prefect:
     def run(self, client: SyncPrefectClient) -> FlowRun:
         """Have a check run at once by the deployment; what became of it."""
         for _ in range(MOST_RUNS):
-            deployment = client.read_deployment_by_name(DEPLOYMENT).id
+            deployment = client.read_deployment_by_name(self.deployment).id
             asked = client.create_flow_run_from_deployment(deployment).id
 
             def ended(asked=asked) -> FlowRun | None:  # type: ignore[no-untyped-def]
@@ -193,7 +197,7 @@ def test_prefect_goes_down_the_timer_takes_over_prefect_returns_and_nothing_is_t
     assert (watch.bridge.pid, machine.show(SERVE, "MainPID")) == (bridge_pid, serve_pid), "ended by the outage"
 
     prefect.start()
-    prefect.until_status(f"serving {DEPLOYMENT}")
+    prefect.until_status(f"serving {prefect.deployment}")
     watch.leave_to_prefect()
     run = prefect.run(client)
     assert "hazelcast (Hazelcast away)" in str(run.state_name)
@@ -224,7 +228,7 @@ def test_a_full_disk_ends_the_prefect_server_and_is_told_once(
             watch.check()
         assert len(inbox.messages) == 1, inbox.messages
         small_disk.run("rm", f"{FOLDER}/filler")
-        prefect.until_status(f"serving {DEPLOYMENT}")  # the retry timer has started the server again
+        prefect.until_status(f"serving {prefect.deployment}")  # the retry timer has started the server again
         watch.leave_to_prefect()
         until_over(prefect, client, watch)
     inbox.told_once(PREFECT_SILENT, "ops")

@@ -39,7 +39,7 @@ def on_server() -> list[Automation]:
 
 
 def emit(name: str, title: str = "stale_data", **labels: str) -> None:
-    resource = {"prefect.resource.id": "scan-bridge.test", **labels}
+    resource = {"prefect.resource.id": f"scan-bridge.{config().status.instance}", **labels}
     emit_event(f"scan-bridge.{name}", resource, payload={"title": title, "words": "nothing for 65 s"})
     EventsWorker.instance().wait_until_empty()
 
@@ -76,6 +76,24 @@ def test_one_that_was_switched_off_stays_off(webhook: Webhook) -> None:
     Automation(**on_server()[0].model_dump()).disable()
     automations.ensure(config(custom(webhook, "stays-off")))
     assert [automation.enabled for automation in on_server()] == [False, True]
+
+
+def test_each_check_has_its_own_and_hears_of_no_others_events(webhook: Webhook) -> None:
+    """`emit` speaks for this host's instance."""
+    block = id_of(custom(webhook, "of-another"))
+    for automation in automations.shipped("another", (block,)):
+        automation.create()
+    automations.ensure(config(custom(webhook, "own")))
+    assert len(on_server()) == 4
+
+    def told() -> list[str]:
+        emit("critical", **{ALERT_LABEL: "nobody"})
+        return webhook.received
+
+    eventually(told, 60, "the server did not call the webhook")
+    assert not any("scan bridge another" in body for body in webhook.received)
+    automations.remove("another")
+    assert not any("another" in automation.name for automation in on_server())
 
 
 def test_a_block_that_does_not_exist_is_left_out(webhook: Webhook) -> None:
@@ -121,13 +139,13 @@ def test_a_critical_finding_nobody_was_told_of_is_told_by_the_server_and_no_othe
 def test_silence_of_the_health_check_is_told_once_and_only_once_it_is_silent(webhook: Webhook) -> None:
     block = id_of(custom(webhook, "silence"))
     within = timedelta(seconds=10)  # the shortest the server takes
-    automations.shipped((block,), within)[0].create()
+    automations.shipped(config().status.instance, (block,), within)[0].create()
     ends = time.monotonic() + 1.1 * within.total_seconds()
     while time.monotonic() < ends:
         emit("checked")
         assert not webhook.received, "told although checks complete"
         time.sleep(1)
     eventually(lambda: webhook.received, 60, "silence was not told")
-    assert "No health check of the scan bridge has completed" in webhook.received[0]
+    assert f"No health check of {config().status.instance} has completed" in webhook.received[0]
     time.sleep(1.1 * within.total_seconds())
     assert len(webhook.received) == 1

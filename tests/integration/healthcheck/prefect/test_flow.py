@@ -70,7 +70,7 @@ class Shown:
         with get_client(sync_client=True) as client:
             filter_ = {"flow_run_id": {"any_": [str(self.run.id)]}}
             found = client.request("POST", "/artifacts/filter", json={"artifacts": filter_}).json()
-        assert [artifact["key"] for artifact in found] == ["scan-bridge-health"]
+        assert [artifact["key"] for artifact in found] == ["scan-bridge-health-bridge"]
         rows: list[dict[str, str]] = json.loads(found[0]["data"])
         return rows
 

@@ -8,7 +8,6 @@ import signal
 import site
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,98 +20,21 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelling, Scheduled
 from support import process
 from support.prefect_blocks import custom
-from support.prefect_server import PrefectServer, Webhook, client_environment, eventually
+from support.prefect_serve import START_S, Serve, clear
+from support.prefect_server import PrefectServer, Webhook, eventually
 from support.relay import Relay
 
 import healthcheck
-from healthcheck.prefect.deployment import DEPLOYMENT_NAME
+from healthcheck.prefect.claims import deployment_of
 from healthcheck.prefect.flow import FLOW_NAME, health_check
 
 pytestmark = pytest.mark.prefect
 
+DEPLOYMENT_NAME = deployment_of(socket.gethostname())
 NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"
-COMMAND = ("-P", "-m", "healthcheck.cli", "serve")
 REPOSITORY = Path(healthcheck.__file__).parents[1]
 CURE = "does not find healthcheck and prefect; was the system's Python replaced? Run: make upgrade"
-START_S = 180.0  # a few seconds on an idle machine
 SLOT_S = 60.0  # for a poll and a fork; a slot that is not given back is missed for three minutes
-
-
-class Serve:
-    """One `scan-bridge-health serve`; what it tells systemd is in `notified`."""
-
-    def __init__(self, folder: Path, api_url: str | None, python: str = sys.executable) -> None:
-        self.folder = folder
-        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notify.bind(f"\0scan-bridge-health-test-{os.getpid()}-{id(self)}")
-        self.notified: list[str] = []
-        threading.Thread(target=self._listen, daemon=True).start()
-        self.config = folder / "config.toml"
-        (folder / "state").mkdir(parents=True)
-        self.write_config(9)
-        self._log = (folder / "serve.log").open("wb")
-        self.process = process.start(
-            [python, *COMMAND, "--config", self.config],
-            env={
-                **client_environment(api_url, folder / "home"),
-                "NOTIFY_SOCKET": "@" + self._notify.getsockname()[1:].decode(),
-                "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-                "PREFECT_CLIENT_MAX_RETRIES": "0",
-            },
-            stdout=self._log,
-        )
-
-    def write_config(self, member_port: int, connect_timeout_s: int = 1) -> None:
-        """Its configuration; read at each run."""
-        self.config.write_text(
-            f'[source]\nroot = "{self.folder}"\n'
-            f'[hazelcast]\nmembers = ["127.0.0.1:{member_port}"]\nconnect_timeout_s = {connect_timeout_s}\n'
-            f'[health]\nscope = "remote"\nprobe_timeout_s = 60\n'
-            f'state_dir = "{self.folder}/state"\nspare_state_dir = "{self.folder}/spare"\n'
-        )
-
-    @staticmethod
-    def children(pid: int) -> list[int]:
-        """The processes that this one started."""
-        tasks = Path(f"/proc/{pid}/task").glob("*/children")
-        return [int(child) for task in tasks for child in task.read_text().split()]
-
-    def process_of_a_run(self) -> int | None:
-        """The process that carries out a run now: started by the one that it forks them from."""
-        grandchildren = [run for server in self.children(self.process.pid) for run in self.children(server)]
-        return grandchildren[0] if grandchildren else None
-
-    def log(self) -> str:
-        """All that it has written."""
-        return (self.folder / "serve.log").read_text()
-
-    def wait_status(self, text: str) -> None:
-        """Wait until STATUS= has this text."""
-        eventually(lambda: text in self.status() or self.process.poll() is not None, START_S, f"{text}: {self.log()}")
-        assert text in self.status(), self.log()
-
-    def wait_ping(self) -> None:
-        """Wait until the watchdog is told again that all is well."""
-        before = self.notified.count("WATCHDOG=1")
-        eventually(lambda: self.notified.count("WATCHDOG=1") > before, START_S, "the watchdog is told nothing")
-
-    def terminate(self) -> int:
-        """End it as systemd does; its exit code."""
-        self.process.terminate()
-        return self.process.wait(30.0)
-
-    def close(self) -> None:
-        """Kill it and all it started."""
-        process.kill(self.process)
-        self._log.close()
-
-    def status(self) -> str:
-        """What it said last by STATUS=."""
-        return next((m.removeprefix("STATUS=") for m in reversed(self.notified) if m.startswith("STATUS=")), "")
-
-    def _listen(self) -> None:
-        while True:
-            self.notified.append(self._notify.recv(65536).decode())
 
 
 NewServe = Callable[..., Serve]
@@ -141,8 +63,10 @@ class Venv:
 
 
 @pytest.fixture
-def new_serve(tmp_path: Path) -> Iterator[NewServe]:
+def new_serve(prefect: PrefectServer, tmp_path: Path) -> Iterator[NewServe]:
     """Starts one that is told of this server; at the end of the test none is left that would take others' runs."""
+    with get_client(sync_client=True) as client:
+        clear(client)
     made: list[Serve] = []
 
     def new(api_url: str | None, **options: str) -> Serve:
@@ -203,7 +127,7 @@ def test_the_status_says_what_the_last_run_was_and_whom_the_automations_cannot_t
     serve = new_serve(str(api.api_url))
     serve.wait_status("health.groups.ops has no block")
     with serve.config.open("a") as file:
-        file.write('[health.groups.ops]\nblocks = ["custom-webhook/made-later"]\n')
+        file.write('health.groups.ops.blocks = ["custom-webhook/made-later"]\n')
     serve.wait_status("the Automations cannot tell custom-webhook/made-later (Prefect has no such block)")
     custom(webhook, "made-later")
     eventually(lambda: "cannot tell" not in serve.status(), START_S, "the block is not noticed")
