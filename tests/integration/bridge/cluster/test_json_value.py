@@ -168,7 +168,7 @@ def test_a_small_scan_that_would_be_endless_text_is_bad_and_the_next_one_comes(
     bridge = new_bridge(hazelcast=JSON, source={"settle_s": 0.1}).start()
     endless = pa.DictionaryArray.from_arrays(pa.array([0] * 10_000, pa.int32()), pa.array(["x" * 1_000_000]))
     land(bridge.root, f"{day()}/a.arrow", written([pa.record_batch({"x": endless})], "file"))
-    assert "more than 67108864 bytes" in bridge.wait_log("ERROR")
+    assert "more than 25165824 bytes" in bridge.wait_log("ERROR")
     expect(client, bridge, land(bridge.root, f"{day()}/b.arrow"))
 
 
