@@ -21,14 +21,12 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bridge.arrow.json_head import HEAD
+from bridge.arrow.json_head import HEAD, MOST_BYTES
 from bridge.arrow.metadata import InvalidScan
 from bridge.arrow.scan import Scan
 
 Array: TypeAlias = Any  # a pyarrow.Array of any type
 NULL = "null"
-# Larger documents in a row cost more memory and time than a connection lasts: seen with 41 MB, not with 20 MB.
-MOST_BYTES = 24 * 1024**2
 # So many values are told at once: meanwhile no other thread gets on, and each takes ten times as much as in the scan.
 AT_ONCE = 1000
 

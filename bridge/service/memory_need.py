@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from bridge.arrow.json_head import MOST_BYTES
 from bridge.config import Config
 
 # Measured: docs/performance.md, "Memory".
 AT_REST_BYTES = 90_000_000
-# Of a scan. Arrow: the content, the value, the one that it replaces, what the connection has not sent yet. JSON: the
-# same as text, which is up to three times as long.
-COPIES = {"arrow": 6, "json": 30}
+COPIES = 6  # of a scan: the content, the value, the one that it replaces, what the connection has not sent yet
+TEXT_COPIES = 12  # of the longest JSON, however small the scan
 
 
 def most_bytes(config: Config) -> int:
@@ -17,8 +17,9 @@ def most_bytes(config: Config) -> int:
     The history's process, if there is one, takes as much again.
     """
     source = config.source
-    scan_bytes = COPIES[config.hazelcast.value] * source.max_scan_bytes + source.max_decoded_bytes
-    return (AT_REST_BYTES + scan_bytes) * (2 if config.history.keep_s else 1)
+    scan_bytes = COPIES * source.max_scan_bytes + source.max_decoded_bytes
+    text_bytes = TEXT_COPIES * MOST_BYTES if config.hazelcast.value == "json" else 0
+    return (AT_REST_BYTES + scan_bytes + text_bytes) * (2 if config.history.keep_s else 1)
 
 
 def shortage(config: Config, limit_bytes: int | None) -> str | None:

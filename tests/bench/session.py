@@ -171,7 +171,7 @@ class Session:
                 for process in processes:
                     memory.land_one_by_one(process, template, self._numbers, sightings)
                 floor_mb, bridge_mb = (process.peak_mb() for process in processes)
-            promised_mb = (AT_REST_BYTES + COPIES["arrow"] * size) / 1e6
+            promised_mb = (AT_REST_BYTES + COPIES * size) / 1e6
             rows.append({"scan MB": size / MB, "floor": floor_mb, "bridge": bridge_mb, "promised": promised_mb})
             self._client.get_map(processes[1].map).destroy()
         self._tables["memory at its peak (MB)"] = rows

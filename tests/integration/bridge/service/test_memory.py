@@ -48,7 +48,7 @@ def test_large_scans_in_a_row_take_ninety_megabytes_and_six_times_the_scan(
     largest = size + 100_000
     bridge = new_bridge(command=AS_INSTALLED, source={"max_scan_bytes": largest}).start()
     peak = publish_in_a_row(bridge, consumer, lambda: large_scan(size))
-    assert peak <= AT_REST_BYTES + COPIES["arrow"] * largest
+    assert peak <= AT_REST_BYTES + COPIES * largest
 
 
 def test_scans_that_expand_to_the_largest_that_is_allowed_stay_within_what_the_unit_is_made_for(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bridge.arrow.json_head import MOST_BYTES
 from bridge.config import Config, Hazelcast, History, Source
 from bridge.service.memory_need import most_bytes, shortage
 
@@ -26,11 +27,11 @@ def test_sizes_that_do_not_fit_are_named_with_the_limit_and_the_cure() -> None:
         assert part in said
 
 
-def test_the_historys_process_takes_as_much_again_and_json_many_times_the_scan() -> None:
+def test_the_historys_process_takes_as_much_again_and_json_many_times_the_longest_text() -> None:
     history = SHIPPED.model_copy(update={"history": History(keep_s=3600)})
     assert most_bytes(history) == 2 * most_bytes(SHIPPED)
     as_json = SHIPPED.model_copy(update={"hazelcast": Hazelcast(value="json")})
-    assert most_bytes(as_json) - most_bytes(SHIPPED) == 24 * SHIPPED.source.max_scan_bytes
+    assert most_bytes(as_json) - most_bytes(SHIPPED) == 12 * MOST_BYTES
 
 
 def test_up_to_the_limit_itself_it_fits() -> None:
