@@ -16,12 +16,12 @@ from bridge.system import journal
 from healthcheck.act import notify_test
 from healthcheck.act.apprise_urls import SpareNotifier
 from healthcheck.check import BY_TIMER, AlreadyRunning, Inspector, last_completed, run_check
-from healthcheck.config.beside import load_all
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.keep import mute
 from healthcheck.keep.mute import Mute, MuteError
 from healthcheck.keep.state import StateError, Store
 from healthcheck.model.report import Report
+from healthcheck.observe.beside import load_all
 from healthcheck.present import terminal
 from healthcheck.text import clock, duration, foreign
 

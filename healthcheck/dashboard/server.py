@@ -25,11 +25,11 @@ from pydantic_core import to_json
 
 from bridge import __version__
 from bridge.system import interrupt, journal
-from healthcheck.config.beside import load_all
 from healthcheck.config.dashboard import Dashboard, is_loopback
 from healthcheck.config.settings import load
 from healthcheck.dashboard import document, fleet
 from healthcheck.dashboard.watch import Watch
+from healthcheck.observe.beside import load_all
 
 log = logging.getLogger(__name__)
 

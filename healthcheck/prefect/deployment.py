@@ -28,8 +28,8 @@ from prefect.types.entrypoint import EntrypointType
 
 from bridge.config import ConfigError
 from bridge.config_file import DEFAULT_CONFIG_PATH
-from healthcheck.config.beside import Bridges, load_all
 from healthcheck.config.settings import HealthConfig, load
+from healthcheck.observe.beside import Bridges, load_all
 from healthcheck.prefect import automations, claims, registry
 from healthcheck.prefect.claims import Place
 from healthcheck.prefect.flow import FLOW_NAME, health_check

@@ -22,9 +22,9 @@ from prefect.states import Failed
 from bridge.config_file import DEFAULT_CONFIG_PATH, ConfigError
 from bridge.system import journal
 from healthcheck.check import BY_PREFECT, AlreadyRunning, last_completed, run_check
-from healthcheck.config.beside import load_all
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.model.report import Report
+from healthcheck.observe.beside import load_all
 from healthcheck.prefect import claims, late_runs, run_view
 from healthcheck.prefect.blocks import BlockNotifier
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.system.sd_notify import Notify
-from healthcheck.config.beside import load_all
 from healthcheck.config.settings import load
+from healthcheck.observe.beside import load_all
 from healthcheck.prefect import environment
 
 if TYPE_CHECKING:

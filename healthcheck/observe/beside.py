@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.config import ConfigError
+from bridge.config_file import CONFIG_DIR
 from healthcheck.config.settings import HealthConfig, load
+from healthcheck.observe import bridges
 
 _OLD_COPIES = "config."  # config.old.toml, config.example.toml: of the plain bridge's file
 
@@ -51,6 +53,9 @@ def _shared(config: HealthConfig, configs: dict[str, HealthConfig], files: dict[
 
 
 def _files(path: Path) -> list[Path]:
+    """The system's, as `bridges` has them; in any other folder every one."""
+    if path.parent == CONFIG_DIR:
+        return list(bridges.here(CONFIG_DIR))
     found = sorted(path.parent.glob("*.toml"))
     others = [file for file in found if file != path and not file.name.startswith(_OLD_COPIES)]
     return others if others and not path.exists() else [path, *others]

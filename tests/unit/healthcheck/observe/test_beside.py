@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from healthcheck.config.beside import load_all
+from healthcheck.observe.beside import load_all
 
 
 def write(folder: Path, name: str, instance: str, more: str = "") -> Path:
