@@ -143,7 +143,7 @@ def completed_by(machine: Machine) -> str:
 def verdicts(client: SyncPrefectClient, run: FlowRun) -> dict[str, str]:
     """The run's table: the verdict of each rule."""
     (table,) = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])))
-    assert table.key == "scan-bridge-health"
+    assert str(table.key).startswith("scan-bridge-health-")
     rows = json.loads(str(table.data)) if isinstance(table.data, str) else table.data
     return {row["rule"]: row["verdict"] for row in rows}  # type: ignore[union-attr]
 
