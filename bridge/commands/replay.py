@@ -161,8 +161,11 @@ def _folder(path: Path) -> Iterator[int]:
 @contextmanager
 def _day_folder(into: int) -> Iterator[int]:
     name = f"{datetime.now(UTC):%Y-%m-%d}"
-    with suppress(FileExistsError):
-        os.mkdir(name, 0o755, dir_fd=into)
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o755, dir_fd=into)
+    except FileNotFoundError as error:
+        raise ReplayError("the folder to write into is gone") from error
     try:
         handle = os.open(name, FOLDER, dir_fd=into)
     except OSError as error:  # a symbolic link, or a file

@@ -159,7 +159,8 @@ class History(Iterator[Scan]):
             try:
                 opened = open_value(found[key])
                 table, now_ns = opened.read(), time.time_ns()
-            except KeyError:
+            except KeyError:  # expired, or lost: then it will be put there again
+                self._known.discard(key)
                 continue
             except NotAScan as error:
                 log.warning("%s, %s: %s; it is left out", self._settings.history_map, printable(key), error)

@@ -65,6 +65,11 @@ def replaces(new: Provenance, held: Provenance | None, now_ns: int) -> bool:
         return True
     if new.held.key == held.held.key:
         return False
+    if (new.source, new.size, new.bridge) == (held.source, held.size, held.bridge):
+        if new.mtime_ns < held.mtime_ns and new.sequence > held.sequence:
+            return True  # the bridge corrected it: its producer had set the time late
+        if new.sequence < held.sequence and new.published_ns < held.published_ns:
+            return False  # the wrong time again, in an event that was overtaken
     if is_misdated(new.mtime_ns, now_ns, MAX_FUTURE_S) != is_misdated(held.mtime_ns, now_ns, MAX_FUTURE_S):
         return new.sequence > held.sequence or new.published_ns > held.published_ns
     return new.held.key > held.held.key

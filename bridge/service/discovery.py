@@ -110,9 +110,10 @@ class Discovery:
     async def _list(self) -> Listing:
         intake, begin_s = self._intake, time.monotonic()
         newer_than, before = intake.newer_than, self._newer_than
-        self._newer_than = newer_than
+        if intake.knows_the_map:  # else a scan is just on its way there
+            self._newer_than = newer_than
         # What was left out as old may be new again: the map went back, as when the held scan's time was corrected.
-        went_back = before is not None and (newer_than is None or newer_than < before)
+        went_back = before is not None and (self._newer_than is None or self._newer_than < before)
         forget, self._forget = self._forget or went_back or begin_s >= self._forget_at_s, False
         if self._listing is not None:  # a reload came in the midst of it, and a thread cannot be cancelled
             await asyncio.wait({self._listing})

@@ -116,6 +116,11 @@ class Intake:
         return [held.key.path] if held is not None else []
 
     @property
+    def knows_the_map(self) -> bool:
+        """Whether what the map holds is known; not while a scan is on its way there."""
+        return self._publisher.known
+
+    @property
     def newer_than(self) -> OrderKey | None:
         """Listings need not report files at or below this."""
         held = self._publisher.held if self._publisher.known else None

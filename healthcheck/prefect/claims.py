@@ -6,6 +6,7 @@ runs nor speak under one name, or the silence of one would go unnoticed: the lat
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,8 +83,9 @@ def host_tag(host: str) -> str:
 
 def host_name(hostname: str, folder: str, shipped_folder: str) -> str:
     """Who claims: the host, and where the configuration is not in its usual place, that place too."""
-    place = "" if folder == shipped_folder else folder.replace("/", "-")
-    return f"{hostname}{place}"[:_MOST_HOST]
+    # As a digest: places may be long, and differ at their ends only.
+    place = "" if folder == shipped_folder else f"-{hashlib.sha256(folder.encode()).hexdigest()[:12]}"
+    return f"{hostname[:_MOST_HOST]}{place}"
 
 
 def choose(instance: str, host: str, claims: Iterable[Claim], now: datetime) -> Place:

@@ -132,6 +132,23 @@ def test_what_the_cluster_lost_and_was_given_again_does_not_come_again(
     assert sources(history, 1) == [further.source]
 
 
+def test_what_the_cluster_lost_before_it_was_handed_out_comes_once_it_is_there_again(
+    consume: NewConsumer, member: Member, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_module, "LOOK_S", 0.05)
+    monkeypatch.setattr(history_module, "MOST_AHEAD", 1)
+    kept = [writer.keep(str(number), BEGIN_NS + number) for number in range(4)]
+    history = consume(member, writer).history(0, follow=True)
+    assert sources(history, 1) == [kept[0].source]
+
+    writer.history.clear()
+    threading.Timer(
+        1.0, lambda: [writer.history.put_if_absent(history_key(of), arrow_value(of)) for of in kept]
+    ).start()
+
+    assert sorted(sources(history, 3)) == [of.source for of in kept[1:]]
+
+
 def test_what_expired_while_it_was_waited_for_is_left_out(
     consume: NewConsumer, member: Member, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

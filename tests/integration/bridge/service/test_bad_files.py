@@ -243,7 +243,7 @@ def test_a_file_that_vanishes_before_it_is_decided_on_is_said_to_have(
 # is decoded, as the kernel would for want of memory while it is read or published.
 FRAGILE = """
 import os, signal, sys
-from bridge.cluster import publisher
+from bridge.cluster import forms
 from bridge.folder import reader
 from bridge.service import pipeline
 def deadly(function, inspect):
@@ -261,7 +261,7 @@ match sys.argv.pop(1):
     case "parse":
         pipeline.parse = deadly(pipeline.parse, lambda arguments, scan: arguments[0])
     case "publish":
-        publisher.ByteArray.of = deadly(publisher.ByteArray.of, of_value)
+        forms.ByteArray.of = deadly(forms.ByteArray.of, of_value)
 from bridge.cli import main
 sys.exit(main())
 """

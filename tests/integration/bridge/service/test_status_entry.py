@@ -33,6 +33,7 @@ def test_it_has_every_field_of_its_schema(
     moments["published_at"] = status["published"].pop("published_at")
     assert status == {
         "schema_version": 1,
+        "history": None,
         "instance": "bridge",
         "host": socket.gethostname(),
         "pid": bridge.pid,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,17 @@ def test_a_signal_ends_it_in_good_order(archive: Path, into: Path, number: signa
     assert running.returncode == 0
     assert out.decode().endswith("wrote 1 of 2 scans\n")
     assert replayed(into) == [first]
+
+
+def test_a_target_that_is_taken_away_is_no_fault_of_the_archive(archive: Path, into: Path) -> None:
+    record(archive, "2026-03-24/a.arrow", 0)
+    record(archive, "2026-03-24/b.arrow", 3000)
+    running = process.start([*COMMAND, archive, "--into", into, "--speed", "1000"], stdout=subprocess.PIPE)
+    eventually(lambda: list(into.glob("*/a.arrow")), "the first scan")
+    shutil.rmtree(into)
+    out, _ = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "replay: the folder to write into is gone" in out.decode()
 
 
 def test_a_scan_that_is_tidied_up_meanwhile_is_counted(archive: Path, into: Path) -> None:

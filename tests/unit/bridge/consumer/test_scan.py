@@ -28,7 +28,9 @@ def scan(mtime_ns: int = NOW_NS, source: str = "b", sequence: int = 5, published
         (scan(), False),
         (scan(sequence=6), False),  # the same scan once more, in a cluster that had lost its data
         (scan(NOW_NS + 1), True),
-        (scan(NOW_NS - 1, sequence=6), False),
+        (scan(NOW_NS - 1, source="a", sequence=6), False),
+        (scan(NOW_NS - 1, sequence=6), True),  # its producer had set the time late, and the bridge corrected it
+        (scan(NOW_NS - 1, sequence=4), False),
         (scan(source="c"), True),
         (scan(source="a", sequence=6), False),
         (scan(NOW_NS + 1, sequence=1), True),  # the cluster had lost its data: the sequence began anew
@@ -47,13 +49,23 @@ def test_a_scan_replaces_a_dated_one_by_time_then_path(new: Provenance, expected
         (scan(sequence=4, published_ns=NOW_NS - 1), False),
         (scan(sequence=1, published_ns=NOW_NS + 1), True),  # the cluster had lost its data
         (scan(NOW_NS + 2 * HOUR_NS, sequence=6), True),
-        (scan(NOW_NS + HOUR_NS - 1, sequence=6), False),
+        (scan(NOW_NS + HOUR_NS - 1, source="a", sequence=6), False),
+        (scan(NOW_NS + HOUR_NS - 1, sequence=6), True),
     ],
 )
 def test_a_scan_dated_in_the_future_is_replaced_by_what_was_published_after_it(new: Provenance, expected: bool) -> None:
     held = scan(NOW_NS + HOUR_NS)
 
     assert replaces(new, held, NOW_NS) is expected
+
+
+def test_after_a_corrected_date_what_it_had_hidden_comes_and_the_wrong_date_never_again() -> None:
+    wrong, corrected = scan(NOW_NS), scan(NOW_NS - HOUR_NS, sequence=6, published_ns=NOW_NS + 1)
+    hidden = scan(NOW_NS - HOUR_NS // 2, source="c", sequence=7, published_ns=NOW_NS + 2)
+
+    assert replaces(corrected, wrong, NOW_NS)
+    assert not replaces(wrong, corrected, NOW_NS), "in an event that was overtaken"
+    assert replaces(hidden, corrected, NOW_NS)
 
 
 def test_any_scan_replaces_none() -> None:

@@ -52,3 +52,5 @@ def test_a_deployment_says_by_its_tags_whose_it_is() -> None:
     assert claims.host_of([]) == ""
     assert claims.host_name("vm", "/etc/scan-bridge", "/etc/scan-bridge") == "vm"
     assert "/" not in claims.host_name("vm", "/home/alice/.config/scan-bridge", "/etc/scan-bridge")
+    long = ["/home/" + "x" * 200 + end for end in "ab"]
+    assert len({claims.host_name("vm", folder, "/etc/scan-bridge") for folder in long}) == 2
