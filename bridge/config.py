@@ -171,7 +171,7 @@ class Status(Section):
     )
 
 
-class History(Section):
+class HistorySection(Section):
     """Every scan of the last hours in a map of its own, also those that were overtaken."""
 
     keep_s: SecondsOrZero = Field(
@@ -191,7 +191,7 @@ class Log(Section):
     )
 
 
-class Metrics(Section):
+class MetricsSection(Section):
     """Metrics for Prometheus."""
 
     listen: str = Field(
@@ -212,9 +212,9 @@ class Config(Section):
     source: Source
     hazelcast: Hazelcast = Field(default_factory=Hazelcast)
     status: Status = Field(default_factory=Status)
-    history: History = Field(default_factory=History)
+    history: HistorySection = Field(default_factory=HistorySection)
     log: Log = Field(default_factory=Log)
-    metrics: Metrics = Field(default_factory=Metrics)
+    metrics: MetricsSection = Field(default_factory=MetricsSection)
     state_dir: AbsolutePath = Field(
         Path("/var/lib/scan-bridge"),
         description="Where the bridge remembers files that killed it. Under systemd $STATE_DIRECTORY wins; in "

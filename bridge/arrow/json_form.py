@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from bridge.arrow.json_head import HEAD, MOST_BYTES
 from bridge.arrow.metadata import InvalidScan
-from bridge.arrow.scan import Scan
+from bridge.arrow.scan import ArrowScan
 
 Array: TypeAlias = Any  # a pyarrow.Array of any type
 NULL = "null"
@@ -31,7 +31,7 @@ NULL = "null"
 AT_ONCE = 1000
 
 
-def text(scan: Scan, provenance: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
+def text(scan: ArrowScan, provenance: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
     """`{"scan_bridge": {…provenance…}, "columns": {name: [values…]}}`, in ASCII.
 
     Takes many times the scan's size in memory, and long: not for an event loop.

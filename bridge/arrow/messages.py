@@ -25,7 +25,7 @@ _BEGIN = 8  # of what is in a file, after its magic
 _BLOCK = struct.Struct("<qi4xq")  # offset, metadata length, body length
 
 
-class Message(NamedTuple):
+class IpcMessage(NamedTuple):
     """An encapsulated message as it lies in the content."""
 
     whole: memoryview  # prefix, metadata, body
@@ -36,16 +36,16 @@ class Message(NamedTuple):
     legacy: bool  # framed as before Arrow 0.15, without a continuation marker
 
 
-class Opened(NamedTuple):
+class OpenedContent(NamedTuple):
     """What a content begins to tell: a file's, or a stream's."""
 
     is_file: bool
     schema: SchemaSource
-    leading: Message | None  # the schema message that most files begin with; readers look at the footer's only
-    messages: Iterator[Message]  # dictionaries and record batches
+    leading: IpcMessage | None  # the schema message that most files begin with; readers look at the footer's only
+    messages: Iterator[IpcMessage]  # dictionaries and record batches
 
 
-def open_content(view: memoryview) -> Opened:
+def open_content(view: memoryview) -> OpenedContent:
     """Find the schema and the messages of a whole file or stream; the messages are found as they are asked for.
 
     Raises (and the iterator, too):
@@ -54,7 +54,7 @@ def open_content(view: memoryview) -> Opened:
     return _open_file(view) if view[: len(_MAGIC)] == _MAGIC else _open_stream(view)
 
 
-def schema_message(view: memoryview) -> Message:
+def schema_message(view: memoryview) -> IpcMessage:
     """The message that a stream begins with. Raises `Malformed` if there is none."""
     if not view:
         raise Malformed("it is empty")
@@ -75,12 +75,12 @@ def framed(metadata: bytes | memoryview) -> list[bytes | memoryview]:
     return [struct.pack("<ii", _CONTINUATION, len(metadata) + len(padding)), metadata, padding]
 
 
-def _open_stream(view: memoryview) -> Opened:
+def _open_stream(view: memoryview) -> OpenedContent:
     first = schema_message(view)
-    return Opened(False, SchemaSource.of_stream(first.table), None, _messages_of_stream(view, first))
+    return OpenedContent(False, SchemaSource.of_stream(first.table), None, _messages_of_stream(view, first))
 
 
-def _messages_of_stream(view: memoryview, first: Message) -> Iterator[Message]:
+def _messages_of_stream(view: memoryview, first: IpcMessage) -> Iterator[IpcMessage]:
     """The messages after the first up to the end-of-stream marker, which must be the one of the stream's framing.
 
     Readers stop at the marker. What follows it may be zeros (a file allocated ahead), but nothing else: it could
@@ -100,7 +100,7 @@ def _messages_of_stream(view: memoryview, first: Message) -> Iterator[Message]:
         raise Malformed(f"{len(rest)} bytes follow the end-of-stream marker")
 
 
-def _open_file(view: memoryview) -> Opened:
+def _open_file(view: memoryview) -> OpenedContent:
     footer_end = len(view) - 4 - len(_MAGIC)
     if footer_end < _BEGIN or view[-len(_MAGIC) :] != _MAGIC:
         raise Malformed("incomplete: an Arrow IPC file without its footer")
@@ -112,10 +112,10 @@ def _open_file(view: memoryview) -> Opened:
     messages = _messages_of_file(view, footer, _BEGIN + len(leading.whole) if leading else _BEGIN)
     first = next(messages, None)
     schema = SchemaSource.of_file(footer, first.table if first else None)
-    return Opened(True, schema, leading, chain((first,) if first else (), messages))
+    return OpenedContent(True, schema, leading, chain((first,) if first else (), messages))
 
 
-def _leading_schema(view: memoryview) -> Message | None:
+def _leading_schema(view: memoryview) -> IpcMessage | None:
     """The schema message that most files begin with; JavaScript's do not."""
     try:
         message = _message_at(view, _BEGIN)
@@ -124,7 +124,7 @@ def _leading_schema(view: memoryview) -> Message | None:
     return message if message.kind == MessageHeader.SCHEMA else None
 
 
-def _messages_of_file(view: memoryview, footer: Table, begin: int) -> Iterator[Message]:
+def _messages_of_file(view: memoryview, footer: Table, begin: int) -> Iterator[IpcMessage]:
     """The messages that the footer lists: dictionaries, then record batches, as readers of files take them.
 
     `begin`: where they start at the earliest.
@@ -172,13 +172,13 @@ def _is_blank(view: memoryview) -> bool:
     return view.tobytes().count(0) == len(view)
 
 
-def _dictionary_begun(message: Message) -> int | None:
+def _dictionary_begun(message: IpcMessage) -> int | None:
     """The id of the dictionary that the message is the first of; None if it is a delta."""
     header = message.table.table(2)
     return None if header is None or header.byte(2) else header.scalar(0, "<q")
 
 
-def _message_at(view: memoryview, at: int) -> Message:
+def _message_at(view: memoryview, at: int) -> IpcMessage:
     """The message that starts at `at`, bounds checked."""
     if len(view) - at < len(END_OF_STREAM):
         raise Malformed("incomplete: it ends where a message or the end-of-stream marker should be")
@@ -195,4 +195,4 @@ def _message_at(view: memoryview, at: int) -> Message:
     end = start + length + body_length
     if body_length < 0 or end > len(view):
         raise Malformed(f"incomplete: the message at byte {at} is cut short")
-    return Message(view[at:end], metadata, view[start + length : end], table, table.byte(1), legacy)
+    return IpcMessage(view[at:end], metadata, view[start + length : end], table, table.byte(1), legacy)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from bridge.arrow.flatbuffer import Malformed
 from bridge.arrow.format import MessageHeader
 from bridge.arrow.limits import Limits
-from bridge.arrow.messages import END_OF_STREAM, Message, Opened, framed, open_content
+from bridge.arrow.messages import END_OF_STREAM, IpcMessage, OpenedContent, framed, open_content
 from bridge.arrow.metadata import Buffer, InvalidScan
 from bridge.arrow.schema import SchemaSource
 from bridge.arrow.verify import OwnReading, verify
 
 
 @dataclass(frozen=True)
-class Scan:
+class ArrowScan:
     """A complete, valid scan. It keeps the content it was read from."""
 
     rows: int
@@ -35,7 +35,7 @@ class Scan:
         return [*framed(self._schema.extended_message(metadata)), *self._messages, END_OF_STREAM]
 
 
-def parse(content: Buffer, max_decoded_bytes: int) -> Scan:
+def parse(content: Buffer, max_decoded_bytes: int) -> ArrowScan:
     """Read a whole Arrow IPC file or stream, and see that it is valid: all of it is decoded once.
 
     Whatever the content claims, memory stays within its size and `max_decoded_bytes`, a few times over.
@@ -56,7 +56,7 @@ def parse(content: Buffer, max_decoded_bytes: int) -> Scan:
             types=survey.types,
             batches=batches,
         )
-        scan = Scan(verify(view, own), opened.schema, messages)
+        scan = ArrowScan(verify(view, own), opened.schema, messages)
         if opened.is_file and not batches:  # then nobody has looked at its dictionaries
             verify(b"".join(scan.with_metadata({})), own._replace(is_file=False))
     except (Malformed, MemoryError) as error:
@@ -64,7 +64,7 @@ def parse(content: Buffer, max_decoded_bytes: int) -> Scan:
     return scan
 
 
-def _admitted(opened: Opened, limits: Limits) -> tuple[tuple[Buffer, ...], int]:
+def _admitted(opened: OpenedContent, limits: Limits) -> tuple[tuple[Buffer, ...], int]:
     """The messages as they go into a stream, and how many of them are record batches."""
     parts: list[Buffer] = []
     batches = 0
@@ -78,7 +78,7 @@ def _admitted(opened: Opened, limits: Limits) -> tuple[tuple[Buffer, ...], int]:
     return tuple(parts), batches
 
 
-def _surveyed(leading: Message) -> memoryview:
+def _surveyed(leading: IpcMessage) -> memoryview:
     """A file's first message, after a look at what it costs to read."""
     SchemaSource.of_stream(leading.table).survey()
     return leading.whole

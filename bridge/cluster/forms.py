@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from hazelcast.core import HazelcastJsonValue
 
-from bridge.arrow.scan import Scan
+from bridge.arrow.scan import ArrowScan
 from bridge.cluster.hazelcast_client import ByteArray
 from bridge.model.provenance import Provenance
 
@@ -15,7 +15,7 @@ Form: TypeAlias = Literal["arrow", "json"]
 ScanValue: TypeAlias = ByteArray | HazelcastJsonValue
 
 
-async def encode(scan: Scan, provenance: Provenance, form: Form) -> ScanValue:
+async def encode(scan: ArrowScan, provenance: Provenance, form: Form) -> ScanValue:
     """The scan as it goes into the map.
 
     Raises:
@@ -28,7 +28,7 @@ async def encode(scan: Scan, provenance: Provenance, form: Form) -> ScanValue:
     return HazelcastJsonValue(await asyncio.to_thread(json_form.text, scan, vars(provenance)))
 
 
-async def is_of(value: object, scan: Scan, provenance: Provenance) -> bool:
+async def is_of(value: object, scan: ArrowScan, provenance: Provenance) -> bool:
     """Whether the value, of either form, is this scan with this provenance."""
     if isinstance(value, ByteArray):
         return value.consists_of(*scan.with_metadata(provenance.to_metadata()))

@@ -10,7 +10,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from bridge.arrow.scan import Scan
+from bridge.arrow.scan import ArrowScan
 from bridge.cluster import forms
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.entries import UnreadableEntry, provenance_of
@@ -99,7 +99,7 @@ class Publisher:
             return _acknowledged(in_doubt)
         return None
 
-    async def publish(self, file: ScanFile, scan: Scan) -> Published | None:
+    async def publish(self, file: ScanFile, scan: ArrowScan) -> Published | None:
         """Put a scan into the map; None if what the map holds is newer.
 
         Raises:
@@ -114,11 +114,11 @@ class Publisher:
                 return published
         raise ClusterError(f"{self._key}: lost {MOST_RACES} races in a row against other writers")
 
-    async def holds(self, scan: Scan) -> bool:
+    async def holds(self, scan: ArrowScan) -> bool:
         """Whether the map holds this very scan, whatever its date there, as far as known."""
         return self._provenance is not None and await forms.is_of(self._value, scan, self._provenance)
 
-    async def redate(self, file: ScanFile, scan: Scan) -> Published | None:
+    async def redate(self, file: ScanFile, scan: ArrowScan) -> Published | None:
         """Give the held scan the earlier time that its file has by now; None if that is not ours to do.
 
         It has to be the same scan, and one that this bridge published: two bridges whose copies of the folder differ
@@ -134,7 +134,7 @@ class Publisher:
             return None
         return await self._put(file, scan, redated_from_ns=held.mtime_ns)
 
-    async def _put(self, file: ScanFile, scan: Scan, redated_from_ns: int | None = None) -> Published | None:
+    async def _put(self, file: ScanFile, scan: ArrowScan, redated_from_ns: int | None = None) -> Published | None:
         """Write the scan if the map still holds what it held when we last looked; None if not."""
         provenance = self._next_provenance(file)
         value = await forms.encode(scan, provenance, self._form)

@@ -23,7 +23,7 @@ from bridge.folder import reader
 from bridge.folder.day_folder import is_scan_name
 from bridge.folder.listing import is_day_name
 from bridge.history.inventory import list_young
-from bridge.history.store import Store
+from bridge.history.store import HistoryStore
 from bridge.model.history import history_key, read_history_key
 from bridge.model.order import OrderKey, ScanFile, printable
 from bridge.model.status import from_ns, iso_utc
@@ -49,7 +49,7 @@ async def _history(config: Config, arguments: argparse.Namespace) -> int:
     cluster = Cluster(config.hazelcast, "scan-bridge command")
     await cluster.connect()
     try:
-        store = Store(cluster, config)
+        store = HistoryStore(cluster, config)
         if arguments.gaps:
             return _tell_gaps(await _gaps(config, store, since_ns), as_json=arguments.json)
         scans = sorted(filter(None, map(read_history_key, await store.keys(since_ns, ()))))
@@ -76,7 +76,7 @@ def _line(scan: OrderKey, *, as_json: bool, **more: Any) -> str:
 # ---- gaps
 
 
-async def _gaps(config: Config, store: Store, since_ns: int) -> list[tuple[ScanFile, str]]:
+async def _gaps(config: Config, store: HistoryStore, since_ns: int) -> list[tuple[ScanFile, str]]:
     """Files that the map lacks, and what is known of each: no reason means that it should be there."""
     files = list_young(config.source.root, since_ns)
     keys = await store.keys(since_ns, files)
@@ -107,7 +107,7 @@ def _tell_gaps(gaps: list[tuple[ScanFile, str]], *, as_json: bool) -> int:
 # ---- export
 
 
-async def _export(store: Store, scans: list[OrderKey], folder: Path) -> int:
+async def _export(store: HistoryStore, scans: list[OrderKey], folder: Path) -> int:
     """Write each scan as a file, under its own name and time; what is there already stays."""
     written = there = 0
     for scan in scans:

@@ -28,7 +28,7 @@ Matrix = list[list[float]]
 
 
 @dataclass(frozen=True)
-class Scan:
+class SyntheticScan:
     """One scan: a record batch for each window, a row for each asset (see `schema`)."""
 
     time: datetime
@@ -96,7 +96,7 @@ def ticks(start: datetime, rate: float = 0.5, burst: int = 1) -> Iterator[dateti
             yield start + timedelta(seconds=tick / rate, microseconds=i)
 
 
-def scans(seed: int, times: Iterable[datetime], assets: int = 80, windows: int = 1) -> Iterator[Scan]:
+def scans(seed: int, times: Iterable[datetime], assets: int = 80, windows: int = 1) -> Iterator[SyntheticScan]:
     """A scan for each time, the same for the same arguments. About `16 * assets**2 * windows` bytes each."""
     rng = random.Random(seed)  # noqa: S311  # not for secrets
     base = factor_correlation(rng, assets)
@@ -128,7 +128,7 @@ def scans(seed: int, times: Iterable[datetime], assets: int = 80, windows: int =
                 participation,
             ]
             batches.append(pa.record_batch(batch, schema=columns))
-        yield Scan(moment, tuple(batches))
+        yield SyntheticScan(moment, tuple(batches))
 
 
 def factor_correlation(rng: random.Random, assets: int) -> Matrix:

@@ -9,14 +9,13 @@ It imports hazelcast, pyarrow and the standard library, nothing else, and it nev
 """
 
 from bridge.consumer.consumer import ScanConsumer
-from bridge.consumer.errors import Cause, Closed, ConsumerError, NoFreshScan, NoScan, Stale, Unreachable
+from bridge.consumer.errors import Closed, ConsumerError, NoFreshScan, NoScan, Stale, StaleCause, Unreachable
 from bridge.consumer.follower import Follower
 from bridge.consumer.history import History
 from bridge.consumer.scan import Scan
 from bridge.consumer.settings import Settings
 
 __all__ = [
-    "Cause",
     "Closed",
     "ConsumerError",
     "Follower",
@@ -27,5 +26,6 @@ __all__ = [
     "ScanConsumer",
     "Settings",
     "Stale",
+    "StaleCause",
     "Unreachable",
 ]

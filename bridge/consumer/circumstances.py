@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.consumer.errors import Cause
+from bridge.consumer.errors import StaleCause
 from bridge.consumer.scan import Scan
 from bridge.model.order import OrderKey, printable
 
@@ -21,7 +21,7 @@ UNANSWERED_S = 0.5
 
 
 @dataclass(frozen=True)
-class Report:
+class BridgeReport:
     """What a bridge said of itself; see "The status" in docs/data-format.md."""
 
     instance: str
@@ -33,10 +33,10 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Heard:
+class LastHeard:
     """A report, and when its bridge was last heard of, by the steady clock of this process."""
 
-    report: Report
+    report: BridgeReport
     heard_s: float
 
     def alive(self, now_s: float) -> bool:
@@ -44,14 +44,14 @@ class Heard:
         return not self.report.stopped and now_s - self.heard_s <= self.report.heartbeat_s * HEARTBEATS_MISSED
 
 
-def parse_report(text: str, map_name: str, scan_key: str) -> Report | None:
+def parse_report(text: str, map_name: str, scan_key: str) -> BridgeReport | None:
     """A status entry; None if it is none, or of a bridge that publishes to another map or key."""
     try:
         entry = json.loads(text)
         if (entry.get("map") or map_name, entry.get("scan_key") or scan_key) != (map_name, scan_key):
             return None
         newest = entry["newest"]
-        return Report(
+        return BridgeReport(
             instance=str(entry["instance"]),
             heartbeat_ns=int(datetime.fromisoformat(entry["heartbeat_at"]).timestamp() * 1e9),
             heartbeat_s=float(entry["heartbeat_s"]),
@@ -63,17 +63,17 @@ def parse_report(text: str, map_name: str, scan_key: str) -> Report | None:
         return None
 
 
-def heard(report: Report, before: Heard | None, now: tuple[float, int], looked_s: float) -> Heard:
+def heard(report: BridgeReport, before: LastHeard | None, now: tuple[float, int], looked_s: float) -> LastHeard:
     """When a bridge was last heard of, by a clock of this process as far as that is possible.
 
     The clocks of two hosts differ. But a heartbeat that changed since the look before came since then, whatever it
     says. `now` is the steady clock (s) and the wall clock (ns); `looked_s` is when the look before was.
     """
     if before is not None and before.report.heartbeat_ns == report.heartbeat_ns:
-        return Heard(report, before.heard_s)
+        return LastHeard(report, before.heard_s)
     now_s, now_ns = now
     said_s = now_s - max(0.0, (now_ns - report.heartbeat_ns) / 1e9)
-    return Heard(report, said_s if before is None else max(said_s, looked_s))
+    return LastHeard(report, said_s if before is None else max(said_s, looked_s))
 
 
 class Circumstances:
@@ -83,7 +83,7 @@ class Circumstances:
         self._away: str | None = "no answer yet"
         self._asked_s: float | None = None
         self._looked_s = 0.0
-        self._bridges: dict[str, Heard] = {}
+        self._bridges: dict[str, LastHeard] = {}
         self.is_known = False  # whether the bridges were asked at all
 
     def asked(self, now_s: float) -> None:
@@ -102,7 +102,7 @@ class Circumstances:
         """Hazelcast does not answer, or cannot be reached."""
         self._away, self._asked_s = reason, None
 
-    def told(self, reports: Iterable[Report], now: tuple[float, int]) -> None:
+    def told(self, reports: Iterable[BridgeReport], now: tuple[float, int]) -> None:
         """What all bridges say. `now` is the steady clock (s) and the wall clock (ns)."""
         self._bridges = {
             report.instance: heard(report, self._bridges.get(report.instance), now, self._looked_s)
@@ -118,25 +118,25 @@ class Circumstances:
             return f"no answer for {now_s - asked_s:.1f} s"
         return self._away
 
-    def cause(self, scan: Scan, now_s: float) -> tuple[Cause, str]:
+    def cause(self, scan: Scan, now_s: float) -> tuple[StaleCause, str]:
         """Why `scan` is still the newest, and what was seen of it."""
         if away := self.away(now_s):
-            return Cause.HAZELCAST_AWAY, away
+            return StaleCause.HAZELCAST_AWAY, away
         bridges = list(self._bridges.values())
         alive = [bridge.report for bridge in bridges if bridge.alive(now_s)]
         if not alive:
-            return Cause.NO_BRIDGE_ALIVE, _silence(bridges, now_s)
+            return StaleCause.NO_BRIDGE_ALIVE, _silence(bridges, now_s)
         seeing = [report for report in alive if report.source_state == "ok"]
         if not seeing:
-            return Cause.SOURCE_UNREADABLE, f"{alive[0].instance} says: {alive[0].source_state}"
+            return StaleCause.SOURCE_UNREADABLE, f"{alive[0].instance} says: {alive[0].source_state}"
         ahead = max((report.newest for report in seeing if report.newest), default=None)
         if ahead is not None and ahead > scan.key:
-            return Cause.BRIDGE_BEHIND, printable(ahead.path)
+            return StaleCause.BRIDGE_BEHIND, printable(ahead.path)
         names = ", ".join(sorted(report.instance for report in seeing))
-        return Cause.PRODUCER_STOPPED, f"{names} sees nothing newer on disk"
+        return StaleCause.PRODUCER_STOPPED, f"{names} sees nothing newer on disk"
 
 
-def _silence(bridges: list[Heard], now_s: float) -> str:
+def _silence(bridges: list[LastHeard], now_s: float) -> str:
     if not bridges:
         return "none has said how it is"
     last = max(bridges, key=lambda bridge: bridge.heard_s)

@@ -28,7 +28,7 @@ class Unreachable(NoFreshScan):
     """Hazelcast does not answer (in time), and gave no scan before that could be too old."""
 
 
-class Cause(StrEnum):
+class StaleCause(StrEnum):
     """Why the newest scan is stale, as far as it is known."""
 
     HAZELCAST_AWAY = "Hazelcast does not answer"
@@ -48,7 +48,7 @@ class Stale(NoFreshScan):
         cause: why, as far as it is known.
     """
 
-    def __init__(self, scan: Scan, cause: Cause, detail: str = "") -> None:
+    def __init__(self, scan: Scan, cause: StaleCause, detail: str = "") -> None:
         """`detail` is what was seen of the cause: which bridge, since when."""
         self.scan = scan
         self.age_s = scan.age_s

@@ -12,7 +12,7 @@ import time
 
 from bridge.consumer.circumstances import Circumstances
 from bridge.consumer.clock import steady_s
-from bridge.consumer.errors import Cause, Closed, NoFreshScan, NoScan, Stale, Unreachable
+from bridge.consumer.errors import Closed, NoFreshScan, NoScan, Stale, StaleCause, Unreachable
 from bridge.consumer.scan import Scan, age_s, replaces
 from bridge.consumer.settings import Settings
 from bridge.consumer.value import NotAScan, open_value
@@ -55,7 +55,7 @@ class Newest:
             if scan.age_s <= self._settings.max_age_s:
                 return scan
             if self._comes_late(scan, now_s):
-                return Stale(scan, Cause.COMES_LATE)
+                return Stale(scan, StaleCause.COMES_LATE)
             if not self._circumstances.is_known and now_s < self._decided_by_s:
                 return None  # it is about to be known why
             return Stale(scan, *self._circumstances.cause(scan, now_s))

@@ -16,7 +16,7 @@ from typing import NoReturn
 from bridge.cluster.connection import Cluster
 from bridge.config import Config
 from bridge.history.keeper import Keeper
-from bridge.model.history import Message, to_line
+from bridge.model.history import HistoryMessage, to_line
 from bridge.system import journal
 from bridge.system.malloc import keep_freed_memory
 
@@ -55,7 +55,7 @@ async def _report(keeper: Keeper) -> None:
         await asyncio.sleep(STATUS_S)
 
 
-def _tell(message: Message) -> None:
+def _tell(message: HistoryMessage) -> None:
     with contextlib.suppress(BrokenPipeError):  # then the other pipe ends too
         os.write(sys.stdout.fileno(), to_line(message))
 

@@ -13,15 +13,15 @@ from collections import deque
 from collections.abc import Callable
 
 from bridge.arrow.metadata import InvalidScan
-from bridge.arrow.scan import Scan, parse
+from bridge.arrow.scan import ArrowScan, parse
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.config import Config
 from bridge.folder import reader
 from bridge.folder.listing import stat_scan
 from bridge.history.inventory import SECOND_NS, list_young
 from bridge.history.ledger import Ledger, Wanted
-from bridge.history.store import Store
-from bridge.model.history import BadFile, Message
+from bridge.history.store import HistoryStore
+from bridge.model.history import BadFile, HistoryMessage
 from bridge.model.order import ScanFile
 from bridge.model.status import HistoryStatus
 from bridge.service.quarantine import Quarantine
@@ -43,12 +43,12 @@ LONGEST_WAIT_S = 1.0
 class Keeper:
     """The history of one folder in one map."""
 
-    def __init__(self, config: Config, cluster: Cluster, tell: Callable[[Message], None]) -> None:
+    def __init__(self, config: Config, cluster: Cluster, tell: Callable[[HistoryMessage], None]) -> None:
         """`tell` takes what the bridge has to hear."""
         self._config = config
         self._cluster = cluster
         self._tell = tell
-        self._store = Store(cluster, config)
+        self._store = HistoryStore(cluster, config)
         self._ledger = Ledger(config.source.quiet_s, config.source.settle_s)
         self._quarantine = Quarantine(config.state_dir / "history")
         self._away = Backoff(log, f"history: connecting to Hazelcast {cluster.address}", longest_wait_s=5.0)
@@ -194,7 +194,7 @@ class Keeper:
         else:
             await self._send(wanted, scan)
 
-    def _open(self, file: ScanFile) -> Scan:
+    def _open(self, file: ScanFile) -> ArrowScan:
         source = self._config.source
         with self._quarantine.in_hand(file):
             return parse(reader.read(source.root, file, source.max_scan_bytes), source.max_decoded_bytes)
@@ -203,7 +203,7 @@ class Keeper:
         if not self._ledger.retry_later(wanted, time.monotonic()):
             self._tell(BadFile(wanted.file, reason))
 
-    async def _send(self, wanted: Wanted, scan: Scan) -> None:
+    async def _send(self, wanted: Wanted, scan: ArrowScan) -> None:
         task = asyncio.create_task(self._put(wanted, scan))
         self._on_the_way.add(task)
         task.add_done_callback(self._on_the_way.discard)
@@ -212,7 +212,7 @@ class Keeper:
         elif len(self._on_the_way) >= MOST_ON_THE_WAY:
             await asyncio.wait(self._on_the_way, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _put(self, wanted: Wanted, scan: Scan) -> None:
+    async def _put(self, wanted: Wanted, scan: ArrowScan) -> None:
         try:
             await self._store.keep(wanted.file, scan)
         except ClusterError as error:

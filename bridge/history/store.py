@@ -9,7 +9,7 @@ from typing import Any
 from hazelcast.asyncio import Map
 from hazelcast.predicate import between
 
-from bridge.arrow.scan import Scan
+from bridge.arrow.scan import ArrowScan
 from bridge.cluster import forms
 from bridge.cluster.connection import Cluster, ClusterError, serialized
 from bridge.cluster.entries import UnreadableEntry, provenance_of
@@ -26,7 +26,7 @@ LAST_KEY = "~"  # sorts after every digit
 SECOND_NS = 1_000_000_000
 
 
-class Store:
+class HistoryStore:
     """The map, as one bridge writes it."""
 
     def __init__(self, cluster: Cluster, config: Config) -> None:
@@ -65,7 +65,7 @@ class Store:
 
         return await self._cluster.ask(self._map_name, ask)
 
-    async def keep(self, file: ScanFile, scan: Scan) -> None:
+    async def keep(self, file: ScanFile, scan: ArrowScan) -> None:
         """Put a scan there with its time to live; nothing, if it stands there already, whoever put it.
 
         If the file had other content once, its value is replaced.
@@ -117,7 +117,7 @@ class Store:
         return Provenance(file.path, file.key.mtime_ns, file.size, 0, time.time_ns(), self._instance)
 
 
-async def _is_same(value: MapValue, scan: Scan) -> bool:
+async def _is_same(value: MapValue, scan: ArrowScan) -> bool:
     """Whether the value is this scan, whoever put it there and when."""
     try:
         provenance = provenance_of(value)

@@ -36,10 +36,10 @@ class BadFile:
     reason: str
 
 
-Message = BadFile | HistoryStatus
+HistoryMessage = BadFile | HistoryStatus
 
 
-def to_line(message: Message) -> bytes:
+def to_line(message: HistoryMessage) -> bytes:
     """A message as one line. File names that are no UTF-8 survive."""
     told = (
         {"bad": message.file, "reason": message.reason}
@@ -49,7 +49,7 @@ def to_line(message: Message) -> bytes:
     return json.dumps(told).encode() + b"\n"
 
 
-def from_line(line: bytes) -> Message:
+def from_line(line: bytes) -> HistoryMessage:
     """The message again. Raises ValueError, KeyError, TypeError for what is none."""
     told = json.loads(line)
     if "bad" in told:

@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 
 from bridge.arrow.metadata import InvalidScan
-from bridge.arrow.scan import Scan, parse
+from bridge.arrow.scan import ArrowScan, parse
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.publisher import Published, Publisher
 from bridge.config import Source as SourceConfig
@@ -172,7 +172,7 @@ class Pipeline:
             return await asyncio.to_thread(reader.read, self._config.root, file, self._config.max_scan_bytes)
         return reader.read(self._config.root, file, self._config.max_scan_bytes)
 
-    async def _compare(self, file: ScanFile, scan: Scan) -> Published | None:
+    async def _compare(self, file: ScanFile, scan: ArrowScan) -> Published | None:
         """Correct the date of the held scan, or say why a changed file is not published."""
         redated = None
         if await self._publisher.holds(scan):

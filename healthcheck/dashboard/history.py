@@ -20,7 +20,7 @@ class Step:
     per_min: float | None = None  # the last
 
 
-class History:
+class PlotHistory:
     """Fed once a second; keeps the worst of each step. Not thread-safe."""
 
     def __init__(self) -> None:

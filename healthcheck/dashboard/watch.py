@@ -21,7 +21,7 @@ from bridge.cluster import status_map
 from bridge.cluster.connection import Cluster, ClusterError
 from healthcheck.check import Inspector
 from healthcheck.config.settings import HealthConfig
-from healthcheck.dashboard.history import History
+from healthcheck.dashboard.history import PlotHistory
 from healthcheck.dashboard.last_run import TIMEOUT_S as PREFECT_S
 from healthcheck.dashboard.last_run import PrefectError, PrefectRun, last_run
 from healthcheck.dashboard.sources import NOT_YET, Heard, InMap, Overview, next_verdict, scan_age_s
@@ -54,7 +54,7 @@ class Watch:
         self.started_at = datetime.now(UTC)
         self._inspector = Inspector(config)
         self._overview = Overview()
-        self._history = History()
+        self._history = PlotHistory()
         self._lock = threading.Lock()
         self._look_now = threading.Event()
         hazelcast = config.hazelcast

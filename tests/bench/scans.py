@@ -30,7 +30,7 @@ class Template:
         names = first.column("asset").to_pylist()
         names[0] = (MARK + b"0" * DIGITS).decode()
         first = first.set_column(first.schema.get_field_index("asset"), first.schema.field("asset"), pa.array(names))
-        self._content = bytearray(synthetic.Scan(scan.time, (first, *others)).encode())
+        self._content = bytearray(synthetic.SyntheticScan(scan.time, (first, *others)).encode())
         self._at = self._content.index(MARK) + len(MARK)
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from support.bridge_process import eventually
 from support.hazelcast_member import Member
 from support.scan_values import NewConsumer, Writer
 
-from bridge.consumer import Cause, NoScan, Stale, Unreachable
+from bridge.consumer import NoScan, Stale, StaleCause, Unreachable
 
 pytestmark = pytest.mark.hazelcast
 
@@ -48,7 +48,7 @@ def test_it_trips_while_hazelcast_hangs_and_tells_when_there_is_a_fresh_scan_aga
     own_member.pause()
     reason = changes.expect("fresh", "stale")
     assert isinstance(reason, Stale)
-    assert reason.cause is Cause.HAZELCAST_AWAY
+    assert reason.cause is StaleCause.HAZELCAST_AWAY
     assert reason.age_s >= 3.0
     assert (consumer.fresh.is_set(), consumer.stale.is_set()) == (False, True)
 

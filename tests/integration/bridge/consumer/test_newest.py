@@ -15,7 +15,7 @@ from support.bridge_process import eventually
 from support.hazelcast_member import Member, free_port
 from support.scan_values import NewConsumer, Writer, arrow_value, provenance
 
-from bridge.consumer import Cause, NoFreshScan, NoScan, ScanConsumer, Settings, Stale, Unreachable
+from bridge.consumer import NoFreshScan, NoScan, ScanConsumer, Settings, Stale, StaleCause, Unreachable
 
 pytestmark = pytest.mark.hazelcast
 
@@ -143,7 +143,7 @@ def test_a_scan_that_is_too_old_is_stale_and_the_bridges_say_why(
             consumer.newest()
         return raised.value
 
-    eventually(lambda: stale().cause is Cause.NO_BRIDGE_ALIVE, "no bridge is alive")
+    eventually(lambda: stale().cause is StaleCause.NO_BRIDGE_ALIVE, "no bridge is alive")
     assert stale().scan.provenance == published
     assert 100 <= stale().age_s < 100 + PATIENCE_S
     status = {
@@ -154,7 +154,7 @@ def test_a_scan_that_is_too_old_is_stale_and_the_bridges_say_why(
         "newest": {"path": published.source, "mtime_ns": published.mtime_ns},
     }
     writer.statuses.set("bridge-1", HazelcastJsonValue(json.dumps(status)))
-    eventually(lambda: stale().cause is Cause.PRODUCER_STOPPED, "the producer has stopped")
+    eventually(lambda: stale().cause is StaleCause.PRODUCER_STOPPED, "the producer has stopped")
     assert "bridge-1 sees nothing newer on disk" in str(stale())
 
 
@@ -170,7 +170,7 @@ def test_it_answers_while_hazelcast_hangs_until_the_scan_is_too_old(
     assert consumer.stale.wait(PATIENCE_S)
     with pytest.raises(Stale) as raised:
         consumer.newest()
-    assert raised.value.cause is Cause.HAZELCAST_AWAY
+    assert raised.value.cause is StaleCause.HAZELCAST_AWAY
 
 
 def test_a_scan_dated_in_the_future_turns_stale_all_the_same(

@@ -10,7 +10,7 @@ import pytest
 from hazelcast.core import HazelcastJsonValue
 from hazelcast.serialization.data import Data
 
-from bridge.arrow.scan import Scan, parse
+from bridge.arrow.scan import ArrowScan, parse
 from bridge.cluster.connection import Cluster, ClusterError, _size, call_deadline_s
 from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
 from bridge.cluster.publisher import Publisher, _provenance
@@ -35,14 +35,14 @@ def scan() -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-class NeverEncoded(Scan):
+class NeverEncoded(ArrowScan):
     """A scan that must not be encoded for a map that nobody asked."""
 
     def with_metadata(self, metadata: Mapping[str, str]) -> list[bytes | bytearray | memoryview]:
         raise AssertionError("encoded")
 
 
-def never() -> Scan:
+def never() -> ArrowScan:
     known = parse(scan(), 1024**2)
     return NeverEncoded(known.rows, known._schema, known._messages)
 

@@ -16,7 +16,7 @@ import pytest
 from support import process
 
 from bridge.commands import simulate
-from bridge.commands.synthetic import Scan, eigen, factor_correlation, scans, ticks
+from bridge.commands.synthetic import SyntheticScan, eigen, factor_correlation, scans, ticks
 
 START = datetime(2026, 3, 24, 23, 59, 50, tzinfo=UTC)
 RUN = """
@@ -28,7 +28,7 @@ sys.exit(simulate.run(parser.parse_args()))
 """
 
 
-def some_scans(count: int = 3, seed: int = 1, assets: int = 12, windows: int = 1) -> list[Scan]:
+def some_scans(count: int = 3, seed: int = 1, assets: int = 12, windows: int = 1) -> list[SyntheticScan]:
     return list(scans(seed, itertools.islice(ticks(START), count), assets, windows))
 
 
@@ -114,7 +114,7 @@ def test_ticks_of_a_burst_are_a_microsecond_apart_and_paths_differ() -> None:
         0.500002,
         1,
     ]
-    assert len({Scan(moment, ()).path for moment in times}) == 7
+    assert len({SyntheticScan(moment, ()).path for moment in times}) == 7
 
 
 def test_more_scans_than_names_are_refused() -> None:

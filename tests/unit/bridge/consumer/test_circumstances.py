@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from support.scan_values import SECOND_NS, provenance
 
-from bridge.consumer.circumstances import Circumstances, Heard, Report, heard, parse_report
-from bridge.consumer.errors import Cause
+from bridge.consumer.circumstances import BridgeReport, Circumstances, LastHeard, heard, parse_report
+from bridge.consumer.errors import StaleCause
 from bridge.consumer.scan import Scan
 from bridge.model.order import OrderKey
 from bridge.model.status import BridgeStatus, SourceStatus, from_ns
@@ -22,9 +22,9 @@ SCAN = Scan(pa.table({}), HELD, 0, NOW_S, 0.0)
 AT = (NOW_S, NOW_NS)
 
 
-def report(instance: str = "bridge-1", silent_s: float = 1.0, **changes: Any) -> Report:
+def report(instance: str = "bridge-1", silent_s: float = 1.0, **changes: Any) -> BridgeReport:
     values = {"heartbeat_s": 5.0, "stopped": False, "source_state": "ok", "newest": HELD.held.key}
-    return Report(instance, NOW_NS - int(silent_s * SECOND_NS), **{**values, **changes})
+    return BridgeReport(instance, NOW_NS - int(silent_s * SECOND_NS), **{**values, **changes})
 
 
 NEWER = OrderKey(NOW_NS + 1, "2026-03-24/c.arrow")
@@ -33,21 +33,23 @@ NEWER = OrderKey(NOW_NS + 1, "2026-03-24/c.arrow")
 @pytest.mark.parametrize(
     ("reports", "cause", "detail"),
     [
-        ([], Cause.NO_BRIDGE_ALIVE, "none has said how it is"),
-        ([report(silent_s=40)], Cause.NO_BRIDGE_ALIVE, "bridge-1 is silent for 40 s"),
-        ([report(silent_s=40), report("bridge-2", 60)], Cause.NO_BRIDGE_ALIVE, "bridge-1 is silent for 40 s"),
-        ([report(stopped=True)], Cause.NO_BRIDGE_ALIVE, "bridge-1 was stopped"),
-        ([report(source_state="missing")], Cause.SOURCE_UNREADABLE, "bridge-1 says: missing"),
-        ([report(newest=NEWER)], Cause.BRIDGE_BEHIND, "2026-03-24/c.arrow"),
-        ([report()], Cause.PRODUCER_STOPPED, "bridge-1 sees nothing newer on disk"),
-        ([report(newest=None)], Cause.PRODUCER_STOPPED, "bridge-1 sees nothing newer on disk"),
+        ([], StaleCause.NO_BRIDGE_ALIVE, "none has said how it is"),
+        ([report(silent_s=40)], StaleCause.NO_BRIDGE_ALIVE, "bridge-1 is silent for 40 s"),
+        ([report(silent_s=40), report("bridge-2", 60)], StaleCause.NO_BRIDGE_ALIVE, "bridge-1 is silent for 40 s"),
+        ([report(stopped=True)], StaleCause.NO_BRIDGE_ALIVE, "bridge-1 was stopped"),
+        ([report(source_state="missing")], StaleCause.SOURCE_UNREADABLE, "bridge-1 says: missing"),
+        ([report(newest=NEWER)], StaleCause.BRIDGE_BEHIND, "2026-03-24/c.arrow"),
+        ([report()], StaleCause.PRODUCER_STOPPED, "bridge-1 sees nothing newer on disk"),
+        ([report(newest=None)], StaleCause.PRODUCER_STOPPED, "bridge-1 sees nothing newer on disk"),
         # One bridge of two that sees the folder is enough to know.
-        ([report(), report("bridge-2", source_state="missing")], Cause.PRODUCER_STOPPED, "bridge-1 sees nothing"),
-        ([report(), report("bridge-2", silent_s=99)], Cause.PRODUCER_STOPPED, "bridge-1 sees nothing newer"),
-        ([report(), report("bridge-2", newest=NEWER)], Cause.BRIDGE_BEHIND, "2026-03-24/c.arrow"),
+        ([report(), report("bridge-2", source_state="missing")], StaleCause.PRODUCER_STOPPED, "bridge-1 sees nothing"),
+        ([report(), report("bridge-2", silent_s=99)], StaleCause.PRODUCER_STOPPED, "bridge-1 sees nothing newer"),
+        ([report(), report("bridge-2", newest=NEWER)], StaleCause.BRIDGE_BEHIND, "2026-03-24/c.arrow"),
     ],
 )
-def test_the_cause_follows_from_what_the_bridges_say(reports: list[Report], cause: Cause, detail: str) -> None:
+def test_the_cause_follows_from_what_the_bridges_say(
+    reports: list[BridgeReport], cause: StaleCause, detail: str
+) -> None:
     known = Circumstances()
     known.is_there()
     known.told(reports, AT)
@@ -60,18 +62,18 @@ def test_the_cause_follows_from_what_the_bridges_say(reports: list[Report], caus
 
 def test_while_hazelcast_does_not_answer_nothing_is_concluded_from_what_the_bridges_said_before() -> None:
     known = Circumstances()
-    assert known.cause(SCAN, NOW_S) == (Cause.HAZELCAST_AWAY, "no answer yet")
+    assert known.cause(SCAN, NOW_S) == (StaleCause.HAZELCAST_AWAY, "no answer yet")
     known.is_there()
     known.told([report()], AT)
     known.asked(NOW_S)
-    assert known.cause(SCAN, NOW_S + 0.1)[0] is Cause.PRODUCER_STOPPED
-    assert known.cause(SCAN, NOW_S + 2.0) == (Cause.HAZELCAST_AWAY, "no answer for 2.0 s")
+    assert known.cause(SCAN, NOW_S + 0.1)[0] is StaleCause.PRODUCER_STOPPED
+    assert known.cause(SCAN, NOW_S + 2.0) == (StaleCause.HAZELCAST_AWAY, "no answer for 2.0 s")
     known.answered()
-    assert known.cause(SCAN, NOW_S + 2.0)[0] is Cause.PRODUCER_STOPPED
+    assert known.cause(SCAN, NOW_S + 2.0)[0] is StaleCause.PRODUCER_STOPPED
     known.is_away("Connection refused")
-    assert known.cause(SCAN, NOW_S + 3.0) == (Cause.HAZELCAST_AWAY, "Connection refused")
+    assert known.cause(SCAN, NOW_S + 3.0) == (StaleCause.HAZELCAST_AWAY, "Connection refused")
     known.is_there()
-    assert known.cause(SCAN, NOW_S + 4.0)[0] is Cause.PRODUCER_STOPPED
+    assert known.cause(SCAN, NOW_S + 4.0)[0] is StaleCause.PRODUCER_STOPPED
 
 
 def test_a_bridge_whose_clock_is_off_counts_as_alive_as_long_as_its_heartbeat_changes() -> None:
@@ -93,7 +95,7 @@ def test_a_bridge_whose_clock_is_ahead_dies_too_when_its_heartbeat_stands_still(
 
 
 def test_a_heartbeat_that_changed_while_nobody_looked_counts_from_when_it_says() -> None:
-    long_ago = Heard(report(silent_s=90), NOW_S - 90)
+    long_ago = LastHeard(report(silent_s=90), NOW_S - 90)
 
     now = heard(report(silent_s=60), long_ago, AT, looked_s=NOW_S - 80)
 

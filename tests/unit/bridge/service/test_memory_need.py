@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from bridge.arrow.json_head import MOST_BYTES
-from bridge.config import Config, Hazelcast, History, Source
+from bridge.config import Config, Hazelcast, HistorySection, Source
 from bridge.service.memory_need import most_bytes, shortage
 
 UNIT = Path(__file__).parents[4] / "systemd" / "dolphin-scan-bridge.service"
@@ -28,7 +28,7 @@ def test_sizes_that_do_not_fit_are_named_with_the_limit_and_the_cure() -> None:
 
 
 def test_the_historys_process_takes_as_much_again_and_json_many_times_the_longest_text() -> None:
-    history = SHIPPED.model_copy(update={"history": History(keep_s=3600)})
+    history = SHIPPED.model_copy(update={"history": HistorySection(keep_s=3600)})
     assert most_bytes(history) == 2 * most_bytes(SHIPPED)
     as_json = SHIPPED.model_copy(update={"hazelcast": Hazelcast(value="json")})
     assert most_bytes(as_json) - most_bytes(SHIPPED) == 12 * MOST_BYTES

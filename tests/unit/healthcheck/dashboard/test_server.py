@@ -24,7 +24,7 @@ from healthcheck.config.dashboard import Dashboard
 from healthcheck.config.settings import load
 from healthcheck.dashboard import document as page_document
 from healthcheck.dashboard import fleet
-from healthcheck.dashboard.history import KEPT_S, STEP_S, History
+from healthcheck.dashboard.history import KEPT_S, STEP_S, PlotHistory
 from healthcheck.dashboard.server import PAGE, Server
 from healthcheck.dashboard.sources import Heard, InMap, Overview, Verdict, next_verdict
 from healthcheck.keep.state import State
@@ -94,7 +94,7 @@ def test_with_hazelcast_away_other_bridges_are_unknown_since_then() -> None:
 
 
 def document(what: Overview, now: datetime = NOW) -> dict[str, Any]:
-    return page_document.document(what, History().document(), config(), ago(3600), now)
+    return page_document.document(what, PlotHistory().document(), config(), ago(3600), now)
 
 
 def source(what: Overview, name: str) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def test_a_look_that_failed_changes_nothing() -> None:
 
 
 def test_each_step_keeps_the_worst_and_a_gap_has_its_place() -> None:
-    history = History()
+    history = PlotHistory()
     start = 1_000_000 // STEP_S * STEP_S
     history.add(start, 3.0, ("a", 900.0), 5.0)  # seen at the start: may be old
     history.add(start + 1, 9.0, ("b", 2.0), 6.0)
@@ -233,7 +233,7 @@ def test_each_step_keeps_the_worst_and_a_gap_has_its_place() -> None:
 
 
 def test_the_history_is_bounded_in_number_and_in_time() -> None:
-    history = History()
+    history = PlotHistory()
     for second in range(0, 2 * KEPT_S, STEP_S):
         history.add(second, 1.0, None, 1.0)
     assert len(history.document()["age_s"]) == KEPT_S // STEP_S
@@ -244,7 +244,7 @@ def test_the_history_is_bounded_in_number_and_in_time() -> None:
 
 
 def test_a_clock_stepped_back_far_starts_anew() -> None:
-    history = History()
+    history = PlotHistory()
     history.add(10 * KEPT_S, 1.0, None, 1.0)
     history.add(10 * KEPT_S - 60, 2.0, None, 1.0)
     assert history.document()["age_s"] == [1.0]
