@@ -45,19 +45,20 @@ async def retire(client: PrefectClient, host: str, names: Collection[str]) -> li
     What version 1.0 had for all hosts together goes too; a host that still runs it makes it anew for itself.
     """
     removed = []
+    # The deployment last: as long as it is there, what could not be removed is tried again.
     for deployment in await _tagged(client, claims.host_tag(host)):
         name = claims.name_of(deployment.name)
         if name is not None and name not in names:
-            await client.delete_deployment(deployment.id)
             await anyio.to_thread.run_sync(automations.remove, name, abandon_on_cancel=True)
+            await client.delete_deployment(deployment.id)
             removed.append(name)
     try:
         old = await client.read_deployment_by_name(f"{FLOW_NAME}/{claims.OLD_DEPLOYMENT}")
     except ObjectNotFound:
         return removed
     if old.work_pool_name is None:  # else somebody carries it out in a pool of his own
-        await client.delete_deployment(old.id)
         await anyio.to_thread.run_sync(automations.remove_old, abandon_on_cancel=True)
+        await client.delete_deployment(old.id)
     return removed
 
 
