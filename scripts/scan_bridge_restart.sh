@@ -58,7 +58,8 @@ state() {
 # Does process $1 publish? It reports itself in Hazelcast, and has published, or the newest scan on disk is there already.
 publishing() {
     local newest
-    newest=$(timeout 10 "$BRIDGE" status --json --config "$CONFIG" 2>/dev/null | "$(dirname "$BRIDGE")/python" -c '
+    # It fails where another bridge of the map is dead; here only this one counts.
+    newest=$({ timeout 10 "$BRIDGE" status --json --config "$CONFIG" 2>/dev/null || true; } | "$(dirname "$BRIDGE")/python" -c '
 import json, socket, sys
 this = (socket.gethostname(), int(sys.argv[1]))
 status = next((one for one in map(json.loads, sys.stdin) if (one["host"], one["pid"]) == this), None)

@@ -16,7 +16,7 @@ EVERY = "-every-60s"
 OLD_DEPLOYMENT = "every-60s"  # of version 1.0, which had one for all hosts
 TAG = "scan-bridge"
 _HOST, _INSTANCE = "scan-bridge-host:", "scan-bridge-instance:"
-ALIVE_FOR = timedelta(minutes=3)  # since its last run; one is due every minute
+ALIVE_FOR = timedelta(minutes=10)  # since its last run: longer than its Automation waits, which must tell its silence
 _MOST_HOST = 100
 
 

@@ -146,7 +146,10 @@ class Service:
         runner = CheckRunner(FLOW_NAME, most_at_once(len(self._bridges.configs)))
         async with asyncio.timeout(REGISTER_S), get_client() as client:
             self._served = [await self._register(client, runner, config) for config in self._bridges.configs.values()]
-            for name in await registry.retire(client, self._host, [one.place.name for one in self._served]):
+            # Which bridge a file that cannot be used is for is not known: then nothing is called gone.
+            names = [one.place.name for one in self._served]
+            gone = [] if self._bridges.problems else await registry.retire(client, self._host, names)
+            for name in gone:
                 log.info("removed from Prefect, because this host has no such bridge any more: %s", name)
         log.info("serving %s of %s", ", ".join(one.place.name for one in self._served), PREFECT_API_URL.value())
         self._problem = None
