@@ -102,7 +102,7 @@ class Chaos:
         self.end()
         with plain(self._member) as client:
             kept = client.get_map(MAP).blocking()
-            eventually(lambda: kept.size() >= len(self._paths), lambda: f"{kept.size()} of {len(self._paths)}", 120.0)
+            eventually(lambda: kept.size() >= len(self._paths), lambda: f"{kept.size()} of {len(self._paths)}", 300.0)
 
     def kill_a_bridge(self) -> None:
         bridge = self._random.choice(self._bridges)
@@ -171,6 +171,6 @@ def test_never_a_gap_never_a_double_whatever_happens(
 
     with plain(own_member) as client:
         # The last loss of an entry is found by the next comparison, a minute later at most.
-        HistoryMap(client, MAP).wait_complete(first.root, deadline_s=180.0)
+        HistoryMap(client, MAP).wait_complete(first.root, deadline_s=300.0)
     for bridge in (first, second):
         eventually(lambda bridge=bridge: "history complete" in bridge.status_line(), bridge.status_line)
