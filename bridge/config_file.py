@@ -49,11 +49,6 @@ def name_of(path: Path) -> str:
     return name if is_named else ""
 
 
-def is_own(path: Path) -> bool:
-    """Whether the file is in the user's own folder, so that its bridge is run by the user's systemd."""
-    return Path(os.path.abspath(path)).parent == own_dir()
-
-
 def own_dir() -> Path:
     """The user's own folder for configurations, which need not exist."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "scan-bridge")

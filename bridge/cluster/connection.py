@@ -166,14 +166,7 @@ class Cluster:
         async def answer() -> T:
             return await ask(await client.open_map(map_name))
 
-        try:
-            return await self._answer(answer(), map_name, size)
-        except ClusterError:
-            raise
-        except Exception as error:
-            if is_refusal(error):
-                raise ClusterRefused(f"{map_name}: ", one_line(error)) from error
-            raise ClusterError(f"{map_name}: {one_line(error)}") from error
+        return await self._answer(answer(), map_name, size)
 
     async def reconfigure(self, config: Hazelcast, name: str) -> None:
         """Go on with another configuration; a connection made with the old one is closed."""
@@ -203,20 +196,22 @@ class Cluster:
         if not task.done():
             _forget(task)
             raise ClusterError(f"{what}: no answer within {deadline_s:g} s")
-        return task.result()
+        try:
+            return task.result()
+        except ClusterError:
+            raise
+        except Exception as error:
+            if is_refusal(error):
+                raise ClusterRefused(f"{what}: ", one_line(error)) from error
+            raise ClusterError(f"{what}: {one_line(error)}") from error
 
     async def _call(self, call: Coroutine[Any, Any, T], verb: str, key: str, size: int = 0) -> T:
         kind = "read" if verb == "get" else "write"
         try:
             answer = await self._answer(call, f"{verb} {key}", size)
-        except ClusterError:
-            raise
-        except Exception as error:
-            if not is_refusal(error):
-                raise ClusterError(f"{verb} {key}: {one_line(error)}") from error
-            refused = ClusterRefused(f"{verb} {key}: ", one_line(error))
+        except ClusterRefused as refused:
             self._refusals[kind] = refused.refusal
-            raise refused from error
+            raise
         self._refusals.pop(kind, None)
         return answer
 

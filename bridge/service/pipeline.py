@@ -94,11 +94,13 @@ class Pipeline:
                 await asyncio.sleep(self._backoff.failed(str(error)))
 
     async def _next(self) -> Waiting | None:
-        if self._due_in_s() == 0 and self.is_standby:  # has the other published meanwhile?
+        if self.is_standby and self._due_in_s() == 0:  # has the other published meanwhile?
             await self._refresh()
             if self._publisher.held is not None:
                 self._drop_overtaken(self._publisher.held)
-        return self.intake.backlog.next(time.monotonic(), time.time_ns()) if self._due_in_s() == 0 else None
+        if self.is_standby and self._due_in_s() != 0:
+            return None
+        return self.intake.backlog.next(time.monotonic(), time.time_ns()) if self._publisher.known else None
 
     def _due_in_s(self) -> float | None:
         """Seconds until there is something to do, at least 0; None if nothing waits, or it cannot be told.

@@ -70,7 +70,7 @@ class Service:
         self._host = claims.host_name(
             socket.gethostname(), str(config_path.absolute().parent), str(DEFAULT_CONFIG_PATH.parent)
         )
-        self._bridges = load_all(config_path)
+        self._bridges = Bridges({}, {})
         self._runner: CheckRunner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
