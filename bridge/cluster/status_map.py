@@ -40,9 +40,8 @@ async def read_one(cluster: Cluster, config: Hazelcast, key: str) -> BridgeStatu
     return _readable(found)
 
 
-async def write(cluster: Cluster, config: Hazelcast, key: str, status: BridgeStatus) -> BridgeStatus | None:
+async def write(cluster: Cluster, config: Hazelcast, key: str, value: HazelcastJsonValue) -> BridgeStatus | None:
     """Put a status under this key; what stood there, if it can be read. Raises ClusterError."""
-    value = HazelcastJsonValue(status.model_dump_json())
     return _readable(await cluster.ask(config.statuses, lambda map_: map_.put(key, value)))
 
 

@@ -18,6 +18,7 @@ from bridge.arrow.scan import parse
 from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.hazelcast_client import ByteArray
 from bridge.commands import ask
+from bridge.commands.landing import land
 from bridge.config import Config
 from bridge.folder import reader
 from bridge.folder.day_folder import is_scan_name
@@ -27,7 +28,6 @@ from bridge.history.store import HistoryStore
 from bridge.model.history import history_key, read_history_key
 from bridge.model.order import OrderKey, ScanFile, printable
 from bridge.model.status import from_ns, iso_utc
-from bridge.system import journal
 
 
 def history(config: Config, arguments: argparse.Namespace) -> int:
@@ -35,28 +35,21 @@ def history(config: Config, arguments: argparse.Namespace) -> int:
     if not config.history.keep_s:
         return ask.fail("no history is kept: history.keep_s is 0")
     try:
-        return asyncio.run(_history(config, arguments))
+        return asyncio.run(ask.once(config, lambda cluster: _history(cluster, config, arguments)))
     except ClusterError as error:
         return ask.fail_unavailable(config, error)
     except OSError as error:
         return ask.fail(f"{error.filename or ''}: {error.strerror}")
 
 
-async def _history(config: Config, arguments: argparse.Namespace) -> int:
-    journal.quiet_hazelcast()
-    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+async def _history(cluster: Cluster, config: Config, arguments: argparse.Namespace) -> int:
     since_ns = _since_ns(arguments.since or timedelta(seconds=config.history.keep_s))
-    cluster = Cluster(config.hazelcast, "scan-bridge command")
-    await cluster.connect()
-    try:
-        store = HistoryStore(cluster, config)
-        if arguments.gaps:
-            return _tell_gaps(await _gaps(config, store, since_ns), as_json=arguments.json)
-        scans = sorted(filter(None, map(read_history_key, await store.keys(since_ns, ()))))
-        if arguments.export is not None:
-            return await _export(store, scans, arguments.export)
-    finally:
-        await cluster.close()
+    store = HistoryStore(cluster, config)
+    if arguments.gaps:
+        return _tell_gaps(await _gaps(config, store, since_ns), as_json=arguments.json)
+    scans = sorted(filter(None, map(read_history_key, await store.keys(since_ns, ()))))
+    if arguments.export is not None:
+        return await _export(store, scans, arguments.export)
     for scan in scans:
         print(_line(scan, as_json=arguments.json))
     return 0
@@ -123,16 +116,7 @@ async def _export(store: HistoryStore, scans: list[OrderKey], folder: Path) -> i
         if isinstance(value, HazelcastJsonValue):
             ask.fail(f"{printable(scan.path)}: stands in the map as JSON, which is no file of Arrow; it is left out")
         if isinstance(value, ByteArray):  # else it has expired meanwhile
-            _write(target, value.content, scan.mtime_ns)
+            land(target, value.content, scan.mtime_ns)
             written += 1
     print(f"{written} scans written to {folder}" + (f", {there} were there already" if there else ""))
     return 0
-
-
-def _write(target: Path, content: memoryview, mtime_ns: int) -> None:
-    """As a producer should: hidden name, modification time, rename."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    hidden = target.with_name(f".{target.name}.tmp")
-    hidden.write_bytes(content)
-    os.utime(hidden, ns=(mtime_ns, mtime_ns))
-    hidden.rename(target)

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from bridge.folder.day_folder import is_scan_name
-from bridge.folder.listing import DAY_FOLDER
+from bridge.folder.day_folder import list_scans
+from bridge.folder.listing import is_day_name
 
 
 class Recorded(NamedTuple):
@@ -29,24 +29,19 @@ def list_recorded(archive: Path, first: datetime | None, last: datetime | None) 
     end_ns = _ns(last) if last else None
     found = []
     for day in _folders(archive):
-        with os.scandir(archive / day) as entries:
-            for entry in entries:
-                if not is_scan_name(entry.name):
-                    continue
-                info = entry.stat(follow_symlinks=False)
-                if not stat.S_ISREG(info.st_mode):
-                    continue
-                if (begin_ns is None or info.st_mtime_ns >= begin_ns) and (
-                    end_ns is None or info.st_mtime_ns <= end_ns
-                ):
-                    found.append(Recorded(info.st_mtime_ns, f"{day}/{entry.name}"))
+        for name, info in list_scans(archive / day):
+            is_within = (begin_ns is None or info.st_mtime_ns >= begin_ns) and (
+                end_ns is None or info.st_mtime_ns <= end_ns
+            )
+            if is_within and stat.S_ISREG(info.st_mode):
+                found.append(Recorded(info.st_mtime_ns, f"{day}/{name}"))
     return sorted(found)
 
 
 def _folders(archive: Path) -> list[str]:
     with os.scandir(archive) as entries:
         folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return [name for name in folders if DAY_FOLDER.fullmatch(name)]
+    return [name for name in folders if is_day_name(name)]
 
 
 def _ns(moment: datetime) -> int:

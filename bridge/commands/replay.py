@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import stat
 import sys
 import threading
@@ -53,14 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Write until all is written, or SIGINT or SIGTERM. Exit status 0, or 1 with one line why."""
     from bridge.commands.recording import list_recorded
 
-    stop = threading.Event()
-
-    def end() -> None:
-        stop.set()
-        time.sleep(FAREWELL_S)
-        os._exit(0)
-
-    interrupt.on_signal((signal.SIGINT, signal.SIGTERM), end)
+    stop = interrupt.stop_on_signal(FAREWELL_S)
     try:
         _check_apart(args.archive, args.into)
         scans = list_recorded(args.archive, args.first, args.last)

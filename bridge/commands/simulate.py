@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import random
-import signal
 import sys
 import threading
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bridge.commands.arguments import moment, positive_count, positive_number
+from bridge.commands.landing import land
 from bridge.system import interrupt
 
 IN_PLACE_S = 0.2  # how long writing in place takes
@@ -46,8 +44,8 @@ def write(root: Path, path: str, data: bytes, in_place: bool = False) -> None:
         OSError: it cannot be written. Nothing is left under the temporary name.
     """
     target = root / path
-    target.parent.mkdir(parents=True, exist_ok=True)
     if in_place:
+        target.parent.mkdir(parents=True, exist_ok=True)
         size = len(data) // IN_PLACE_CHUNKS + 1
         with target.open("wb") as file:
             for i in range(IN_PLACE_CHUNKS):
@@ -55,14 +53,7 @@ def write(root: Path, path: str, data: bytes, in_place: bool = False) -> None:
                 file.flush()
                 time.sleep(IN_PLACE_S / IN_PLACE_CHUNKS)
         return
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    land(target, data)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,14 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write scans until SIGINT, SIGTERM, `--count` or `--duration`. Exit status 0, or 1 with one line why."""
-    stop = threading.Event()
-
-    def end() -> None:
-        stop.set()
-        time.sleep(FAREWELL_S)
-        os._exit(0)
-
-    interrupt.on_signal((signal.SIGINT, signal.SIGTERM), end)
+    stop = interrupt.stop_on_signal(FAREWELL_S)
     try:
         _produce(args, stop)
     except OSError as error:

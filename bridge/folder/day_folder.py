@@ -25,6 +25,23 @@ def is_scan_name(name: str) -> bool:
     return name.endswith(SCAN_SUFFIX) and not name.startswith(".")
 
 
+def list_scans(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Name and times of each scan file in the folder, links not followed; what is gone meanwhile is left out.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not is_scan_name(entry.name):
+                continue
+            try:
+                info = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            yield entry.name, info
+
+
 class DayFolder:
     """What is known of one day folder. Recreated or mounted over, it is another one."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bridge.history.inventory import SECOND_NS
 from bridge.model.order import ScanFile
 
 # What Hazelcast needs for an entry beside its value: key, record, time to live. Measured on 5.6.0, rounded up.
 ENTRY_BYTES = 500
 BACKUPS = 1  # Hazelcast's default
-SECOND_NS = 1_000_000_000
 # Of a span shorter than this no rate can be told.
 SHORTEST_S = 60.0
 

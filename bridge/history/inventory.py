@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bridge.folder.day_folder import is_scan_name
+from bridge.folder.day_folder import list_scans
 from bridge.folder.listing import is_day_name
 from bridge.model.order import ScanFile
 
@@ -51,12 +51,5 @@ def _may_be_young(entry: os.DirEntry[str], first: object, since_ns: int) -> bool
 
 
 def _scans(root: Path, day: str) -> Iterator[ScanFile]:
-    with os.scandir(root / day) as entries:
-        for entry in entries:
-            if not is_scan_name(entry.name):
-                continue
-            try:
-                info = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            yield ScanFile(info.st_mtime_ns, f"{day}/{entry.name}", info.st_size, info.st_ctime_ns)
+    for name, info in list_scans(root / day):
+        yield ScanFile(info.st_mtime_ns, f"{day}/{name}", info.st_size, info.st_ctime_ns)

@@ -16,6 +16,7 @@ from bridge.cluster.entries import UnreadableEntry, provenance_of
 from bridge.cluster.hazelcast_client import MapValue, read_key
 from bridge.cluster.hazelcast_wire import put_if_absent, replace_if_same
 from bridge.config import Config
+from bridge.history.inventory import SECOND_NS
 from bridge.model.history import first_key, history_key
 from bridge.model.order import ScanFile
 from bridge.model.provenance import Provenance
@@ -23,7 +24,6 @@ from bridge.model.provenance import Provenance
 # Keys asked for at once: some 5 MB, and far from the call's deadline.
 MOST_KEYS = 20_000
 LAST_KEY = "~"  # sorts after every digit
-SECOND_NS = 1_000_000_000
 
 
 class HistoryStore:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 
+from hazelcast.core import HazelcastJsonValue
+
 from bridge.cluster import status_map
 from bridge.cluster.connection import Cluster
 from bridge.config import Config
@@ -31,11 +33,11 @@ class StatusEntry:
         self._written = False
         self._told_of: str | None = None
 
-    async def write(self, status: BridgeStatus) -> None:
-        """Say how this bridge is. Raises ClusterError."""
+    async def write(self, status: BridgeStatus, value: HazelcastJsonValue) -> None:
+        """Say how this bridge is; `value` is the same as JSON. Raises ClusterError."""
         if self._key != self._instance:
             await self._return_if_free(status)
-        before = await status_map.write(self._cluster, self._config, self._key, status)
+        before = await status_map.write(self._cluster, self._config, self._key, value)
         # What stood there at the first write may be of the process before, or of one that is long dead.
         if self._written and before is not None and not before.is_same_process(status):
             self._claimed(status, before)

@@ -77,7 +77,8 @@ class StatusReporter:
         if self._cluster.connected:
             with contextlib.suppress(ClusterError, TimeoutError):
                 async with asyncio.timeout(LAST_WORD_S):
-                    await self._entry.write(self.status("stopped"))
+                    status = self.status("stopped")
+                    await self._entry.write(status, _as_json(status))
 
     async def step(self, longest_wait_s: float) -> None:
         """Write the status if it is time, else wait until it is."""
@@ -96,11 +97,11 @@ class StatusReporter:
     async def _write(self) -> None:
         self._pipeline.published.clear()
         status = self.status()
+        value = _as_json(status)
         try:
             # As version 1.0 did, for its readers.
-            value = HazelcastJsonValue(status.model_dump_json())
             await self._cluster.set(self._config.hazelcast.status_key, value)
-            await self._entry.write(status)
+            await self._entry.write(status, value)
         except ClusterError as error:
             await asyncio.sleep(self._backoff.failed(str(error)))
         else:
@@ -165,6 +166,10 @@ class StatusReporter:
         if self._metrics.bad:
             parts.append(f"{self._metrics.bad} bad")
         return "; ".join(parts)
+
+
+def _as_json(status: BridgeStatus) -> HazelcastJsonValue:
+    return HazelcastJsonValue(status.model_dump_json())
 
 
 def _progress(history: HistoryStatus) -> str:

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 LAST_WORDS_S = 0.2  # for a terminal to take them
@@ -50,6 +51,19 @@ def on_signal(numbers: tuple[signal.Signals, ...], action: Callable[[], None]) -
         action()
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
+
+
+def stop_on_signal(farewell_s: float) -> threading.Event:
+    """From now on SIGINT and SIGTERM set the event; what has not ended `farewell_s` later is ended, status 0."""
+    stop = threading.Event()
+
+    def end() -> None:
+        stop.set()
+        time.sleep(farewell_s)
+        os._exit(0)
+
+    on_signal((signal.SIGINT, signal.SIGTERM), end)
+    return stop
 
 
 def drop_unread_output() -> None:

@@ -115,28 +115,18 @@ def test_the_java_example_for_json_prints_the_document(publishing: Publishing, t
 
 
 @pytest.mark.node
-def test_the_node_example_for_json_reads_the_document(publishing: Publishing, tmp_path: Path) -> None:
-    publishing.bridge.configure(hazelcast={"value": "json"})
+@pytest.mark.parametrize(("form", "script"), [("arrow", "latest-scan.mjs"), ("json", "latest-json.mjs")])
+def test_the_node_example_prints_the_newest_scan(
+    publishing: Publishing, tmp_path: Path, form: str, script: str
+) -> None:
+    publishing.bridge.configure(hazelcast={"value": form})
     publishing.bridge.start()
     newest = publishing.publish("a", scan(rows=55))
     folder = tmp_path / "node"
     shutil.copytree(EXAMPLES / "node", folder)
     folder.joinpath("node_modules").symlink_to(node_modules())
 
-    done = publishing.run("node", "latest-json.mjs", folder=folder)
-
-    assert (done.returncode, done.stdout) == (0, f"{newest} 55\n"), done.stderr
-
-
-@pytest.mark.node
-def test_the_node_example_prints_the_newest_scan(publishing: Publishing, tmp_path: Path) -> None:
-    publishing.bridge.start()
-    newest = publishing.publish("a", scan(rows=55))
-    folder = tmp_path / "node"
-    shutil.copytree(EXAMPLES / "node", folder)
-    folder.joinpath("node_modules").symlink_to(node_modules())
-
-    done = publishing.run("node", "latest-scan.mjs", folder=folder)
+    done = publishing.run("node", script, folder=folder)
 
     assert (done.returncode, done.stdout) == (0, f"{newest} 55\n"), done.stderr
 
