@@ -100,7 +100,7 @@ def _replay(scans: list[Recorded], args: argparse.Namespace, stop: threading.Eve
 
 
 def _copy(source: Path, into: int, clock: _Clock) -> None:
-    """Copy a scan into today's day folder below `into`, under its own name or the next free one, by a rename.
+    """Copy a scan into today's day folder below `into`, under its own name or the next free one, by a link.
 
     Raises:
         FileNotFoundError: the scan is gone.

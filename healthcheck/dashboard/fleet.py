@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from bridge.model.status import BridgeStatus, iso_utc
+from healthcheck.dashboard.answers import status_of
 from healthcheck.dashboard.document import verdict
 from healthcheck.dashboard.sources import Overview
 from healthcheck.model.finding import Severity
-from healthcheck.model.observation import value_of
 from healthcheck.text import foreign
 
 Row = dict[str, Any]
@@ -24,16 +24,15 @@ def rows(watched: Mapping[str, Overview], started_at: datetime, now: datetime) -
     own = [_own(name, overview, started_at, now) for name, overview in watched.items()]
     others: dict[str, Row] = {}
     for overview in watched.values():
-        in_map = overview.in_map.value
+        in_map, mine = overview.in_map.value, status_of(overview)
         for key, status in (in_map.bridges if in_map else {}).items():
-            mine = value_of(in_map.status) if in_map else None
             if status.instance not in watched and not (mine and status.is_same_process(mine)):
                 others[key] = _other(key, status, overview, now)
     return [*own, *(others[key] for key in sorted(others))]
 
 
 def _own(name: str, overview: Overview, started_at: datetime, now: datetime) -> Row:
-    status = value_of(overview.in_map.value.status) if overview.in_map.value else None
+    status = status_of(overview)
     found = verdict(overview, started_at, now)
     return {
         **_figures(status, now),
