@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -122,6 +123,7 @@ def _add_history(line: CommandLine) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     # By itself, one that comes too early ends the process; the handler comes with what is imported next.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    gc.disable()  # nothing of what is loaded now is garbage
     from bridge.config import Config, load
     from bridge.config_file import name_of
     from bridge.service import daemon
@@ -143,6 +145,8 @@ def _run(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         daemon.refuse(str(error))
         raise
+    gc.freeze()  # nor need it be looked through while scans are on their way
+    gc.enable()
     daemon.run(config, reload)
 
 

@@ -37,7 +37,8 @@ HEARTBEATS_MISSED = 3
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Built when the first one is made: the first scan after a start does not wait for it.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class SourceStatus(_Part):

@@ -18,6 +18,7 @@ from bridge import __version__
 from bridge.cluster.connection import Cluster, call_deadline_s
 from bridge.cluster.publisher import Publisher
 from bridge.config import Config, ConfigError
+from bridge.model.status import BridgeStatus
 from bridge.service import memory_need
 from bridge.service.connector import Connector
 from bridge.service.discovery import Discovery
@@ -49,9 +50,11 @@ HISTORY_STEP_S = 30.0
 class Bridge:
     """The stages and what they share. A reload changes the live objects, and forgets nothing."""
 
-    def __init__(self, config: Config, metrics: Metrics, notify: Notify, exporter: Exporter | None) -> None:
+    def __init__(self, config: Config, metrics: Metrics, notify: Notify) -> None:
         self._config = config
         self._notify = notify
+        self._metrics = metrics
+        self._exporter: Exporter | None = None
         self._progress = Progress()
         self._quarantine = Quarantine(config.state_dir)
         self._cluster = Cluster(config.hazelcast, f"scan-bridge {config.status.instance}")
@@ -65,8 +68,6 @@ class Bridge:
         self._pipeline.intake.on_closed = self._history.closed
         stages = Stages(self._cluster, self._discovery, self._pipeline, self._history, metrics)
         self._reporter = StatusReporter(config, stages)
-        if exporter is not None:
-            exporter.observe(self._read)
         self._connector = Connector(self._cluster, self._pipeline, self._discovery, metrics)
         self._warn_of_memory()
         self._watchdog_s = notify.watchdog_s or DEFAULT_WATCHDOG_S
@@ -133,6 +134,18 @@ class Bridge:
         await self._history.close()
         await self._cluster.close()
 
+    def _export(self) -> None:
+        """Serve the metrics, if they are wanted: not before there is something to tell, for it takes time to load."""
+        if self._exporter is not None or not self._config.metrics.listen:
+            return
+        from bridge.service.prometheus import Exporter
+
+        BridgeStatus.model_rebuild()  # here, not in the threads that answer
+        self._exporter = Exporter()
+        self._exporter.observe(self._read)
+        self._exporter.serve(self._config.metrics.listen)
+        self._metrics.tell_lags(self._exporter.scan_published)
+
     def _read(self) -> Reading:
         from bridge.service.prometheus import Reading  # loaded only where it is needed
 
@@ -155,6 +168,7 @@ class Bridge:
             self._progress.forgive_pause(time.monotonic() - due_s)
             if not ready and self._connector.attempted.is_set() and self._discovery.ready.is_set():
                 ready = True
+                self._export()
                 self._notify.ready()
             elif not ready:
                 self._notify.extend_timeout(READY_DEADLINE_S)
@@ -182,17 +196,6 @@ class Bridge:
             "history": HISTORY_STEP_S,
         }
         return max(self._watchdog_s * SILENCE_SHARE, longest_step_s.get(stage, 0))
-
-
-def _start_exporter(config: Config, metrics: Metrics) -> Exporter | None:
-    if not config.metrics.listen:
-        return None
-    from bridge.service.prometheus import Exporter
-
-    exporter = Exporter()
-    exporter.serve(config.metrics.listen)
-    metrics.on_lag = exporter.scan_published
-    return exporter
 
 
 async def _wait(event: asyncio.Event) -> None:
@@ -230,7 +233,7 @@ async def serve(config: Config, reload: Callable[[], Config]) -> None:
     loop.add_signal_handler(signal.SIGHUP, on_reload)
     log.info("scan-bridge %s starts: %s → %s", __version__, config.source.root, config.hazelcast.map)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    bridge = Bridge(config, metrics, notify, _start_exporter(config, metrics))
+    bridge = Bridge(config, metrics, notify)
     try:
         while not ended:
             stop.clear()

@@ -27,7 +27,7 @@ class Metrics:
     retries: int = 0
     reconnects: int = 0
     overflows: int = 0
-    on_lag: Callable[[float], None] | None = None  # where Prometheus' histogram listens, if it is on
+    _on_lag: Callable[[float], None] | None = None
     _lags: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MOST_LAGS))
     _per_second: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=WINDOW_S + 1))
 
@@ -35,13 +35,19 @@ class Metrics:
         """A scan reached the map, `lag_ms` after it landed on disk."""
         self.published += 1
         self._lags.append((now_s, lag_ms))
-        if self.on_lag is not None:
-            self.on_lag(lag_ms)
+        if self._on_lag is not None:
+            self._on_lag(lag_ms)
         second = int(now_s)
         if self._per_second and self._per_second[-1][0] == second:
             self._per_second[-1] = (second, self._per_second[-1][1] + 1)
         else:
             self._per_second.append((second, 1))
+
+    def tell_lags(self, on_lag: Callable[[float], None]) -> None:
+        """Tell each lag from now on, and at once those of the scans that are published already."""
+        for _, lag_ms in self._lags:
+            on_lag(lag_ms)
+        self._on_lag = on_lag
 
     def counters(self) -> Counters:
         """The counters as the status shows them."""

@@ -23,7 +23,7 @@ STEP_S = 90.0  # deadline of each step; ten seconds is usual
 CHECKS_AFTER = 2  # checks after the end that must not tell anything again
 
 # systemd/dolphin-scan-bridge.service and its retry timer; the demo does the same.
-RESTART_S = 0.5  # RestartSec
+RESTART_S = 0.1  # RestartSec
 START_LIMIT = 5  # StartLimitBurst, within StartLimitIntervalSec=20
 
 

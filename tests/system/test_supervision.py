@@ -164,7 +164,7 @@ def test_the_numbers_that_other_tests_shorten_are_as_promised(bridge: Bridge) ->
     assert "OnActiveSec=22s" in timer
     assert bridge.show("StartLimitIntervalUSec") == "20s"
     assert bridge.show("StartLimitBurst") == "5"
-    assert bridge.show("RestartUSec") == "500ms"
+    assert bridge.show("RestartUSec") == "100ms"
     assert bridge.show("Restart") == "always"
     bridge.start()
     assert bridge.show("WatchdogUSec") == "30s"

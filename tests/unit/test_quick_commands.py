@@ -55,6 +55,13 @@ def test_a_check_imports_neither_pyarrow_nor_prefect_nor_what_makes_metrics(tmp_
     )
 
 
+def test_a_bridge_publishes_its_first_scan_without_what_it_needs_later() -> None:
+    done = process.run([sys.executable, "-X", "importtime", "-c", "import bridge.service.daemon"])
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "pyarrow" in imported
+    assert imported.isdisjoint(("bridge.service.prometheus", "prometheus_client", "pydantic_settings", "rich"))
+
+
 def test_the_process_that_looks_at_the_disk_imports_nothing_that_is_installed(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-I", "-S", disk_look.__file__, str(tmp_path), "2", "10"]
     done = process.run(command)

@@ -53,13 +53,15 @@ def exported(new_bridge: NewBridge, tmp_path: Path) -> Exported:
     address, textfile = f"127.0.0.1:{free_port()}", tmp_path / "health.prom"
     health = {"scope": "remote", "textfile": str(textfile)}
     health |= {"state_dir": str(tmp_path), "spare_state_dir": str(tmp_path)}
-    bridge = new_bridge(metrics={"listen": address}, health=health).start()
+    bridge = new_bridge(metrics={"listen": address}, health=health)
     land(bridge.root, f"{day()}/scan.arrow")
+    bridge.start()
 
     def scraped() -> str:
         with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as response:
             return response.read().decode()
 
+    scraped()  # READY=1 comes when there is an answer
     published = eventually(lambda: "scan_bridge_published_total 1.0" in (text := scraped()) and text, scraped)
     run_check(load(bridge.config_path), Nobody(), by="test")
     return Exported(published, textfile.read_text())

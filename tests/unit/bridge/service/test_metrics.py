@@ -96,7 +96,9 @@ def test_memory_is_bounded_however_fast_and_long_scans_come() -> None:
 
 def test_each_lag_is_passed_on_to_who_listens() -> None:
     heard: list[float] = []
-    metrics = Metrics(on_lag=heard.append)
+    metrics = Metrics()
     published(metrics, 1.0, lag_ms=1.5)
+    metrics.tell_lags(heard.append)
+    assert heard == [1.5], "of what was published before, too"
     published(metrics, 2.0, lag_ms=2.5)
     assert heard == [1.5, 2.5]

@@ -238,7 +238,8 @@ def test_it_listens_on_an_ipv6_address(exporter: Exporter, caplog: pytest.LogCap
 def test_scrapes_while_the_bridge_publishes_are_whole_and_never_go_back(
     exporter: Exporter, scrape: Callable[[], Scraped]
 ) -> None:
-    metrics = Metrics(on_lag=exporter.scan_published)
+    metrics = Metrics()
+    metrics.tell_lags(exporter.scan_published)
     exporter.observe(lambda: reading(status(metrics), waiting_files=0))
     done = threading.Event()
 
