@@ -51,7 +51,7 @@ def parse(content: Buffer, max_decoded_bytes: int) -> ArrowScan:
         messages, batches = _admitted(opened, Limits(len(view), max_decoded_bytes, survey))
         own = OwnReading(
             is_file=opened.is_file,
-            schema=b"".join(framed(opened.schema.extended_message({}))),
+            schema=opened.schema,
             leading_schema=_surveyed(opened.leading) if opened.leading else None,
             types=survey.types,
             batches=batches,

@@ -12,7 +12,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
 from bridge.arrow.flatbuffer import Malformed, Table
 from bridge.arrow.format import MessageHeader, MetadataVersion, Type
@@ -30,7 +30,7 @@ _MAX_FIELDS = 100_000
 # No writer needs less for a key and its value.
 _MIN_PAIR_BYTES = 32
 # A larger schema is looked at anew each time, rather than kept.
-_MAX_KEPT_BYTES = 2**16
+MAX_KEPT_BYTES = 2**16
 # A schema may refer to a part twice (a shared string), within reason.
 _SLACK_BYTES = 2**20
 
@@ -75,6 +75,10 @@ class Allowance:
             key, value = pair.text(_KEY), pair.text(_VALUE)
             self.spend(len(key) + len(value))
             yield pair, key, value
+
+
+# The flatbuffer that has it, where in it, the metadata version.
+Origin: TypeAlias = tuple[bytes, int, int]
 
 
 class Survey(NamedTuple):
@@ -127,9 +131,14 @@ class SchemaSource:
     def survey(self) -> Survey:
         """Look at every field; once for all scans that have the very same schema, as those of one producer do."""
         data = self._schema.data
-        if len(data) > _MAX_KEPT_BYTES:
+        if len(data) > MAX_KEPT_BYTES:
             return _survey(self._schema)
         return _kept_survey(bytes(data), self._schema.at)
+
+    @property
+    def origin(self) -> Origin:
+        """All that a reader takes it from: equal ones are the same schema."""
+        return bytes(self._schema.data), self._schema.at, self._version
 
     def extended_message(self, metadata: Mapping[str, str]) -> bytes:
         """The flatbuffer of a schema message: this schema, its custom metadata extended by `metadata`.

@@ -69,6 +69,16 @@ def test_a_dictionary_that_no_batch_uses_is_looked_at_all_the_same() -> None:
         parse(content, LIMIT)
 
 
+def test_another_schema_at_the_head_is_refused_also_after_good_scans_with_the_same_footer() -> None:
+    content = written([pa.record_batch({"eigenvalue": [1]})], "file")
+    for _ in range(3):
+        assert parse(content, LIMIT).rows == 1
+    at = content.index(b"eigenvalue")
+    assert at < footer(content)[0]
+    with pytest.raises(InvalidScan, match="its footer has another schema than its head"):
+        parse(content[:at] + b"E" + content[at + 1 :], LIMIT)
+
+
 def test_a_footer_whose_schema_is_not_that_of_the_head_is_refused() -> None:
     content = written([pa.record_batch({name: [1] for name in ("a", "b", "c", "eigenvalue")})], "file")
     start, table = footer(content)
