@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from hazelcast.asyncio import Map
 from hazelcast.config import Config as ClientConfig
@@ -23,6 +23,7 @@ from bridge.cluster.hazelcast_wire import Serializable, replace_if_same
 from bridge.config import Hazelcast
 
 T = TypeVar("T")
+Call: TypeAlias = Coroutine[Any, Any, T] | asyncio.Future[T]
 
 # A call that carries a large scan may take longer: a second for each 10 MB, as on a line of 100 Mbit/s.
 LARGE_BYTES = 1_000_000
@@ -125,31 +126,31 @@ class Cluster:
                 await asyncio.wait({starting}, timeout=0.1)
                 starting.cancel()  # it may wait for an answer that nobody will send
                 _forget(starting)
-        self._map = await self._call(client.open_map(self._config.map), "open", f"map {self._config.map}")
+        self._map = await self._call(lambda: client.open_map(self._config.map), "open", f"map {self._config.map}")
 
     async def get(self, key: str) -> MapValue | None:
         """What `key` holds; None for nothing. Raises ClusterError."""
         # Its size is not known before. So each try after one without an answer is given longer.
         size, self._read_bytes = self._read_bytes, min(max(2 * self._read_bytes, FIRST_DOUBT_BYTES), MOST_DOUBT_BYTES)
-        found: MapValue | None = await self._call(self._require_map().get(key), "get", key, size)
+        map_ = self._require_map()
+        found: MapValue | None = await self._call(lambda: map_.get(key), "get", key, size)
         self._read_bytes = 0
         return found
 
     async def set(self, key: str, value: ByteArray | HazelcastJsonValue) -> None:
         """Store `value`, whatever is there. Raises ClusterError."""
-        sent = serialized(value)
-        await self._call(self._require_map().set(key, sent), "set", key, _size(sent))
+        map_, sent = self._require_map(), serialized(value)
+        await self._call(lambda: map_.set(key, sent), "set", key, _size(sent))
 
     async def put_if_absent(self, key: str, value: ByteArray | HazelcastJsonValue) -> bool:
         """Store `value` if there is none; whether it was stored. Raises ClusterError."""
-        sent = serialized(value)
-        return await self._call(self._require_map().put_if_absent(key, sent), "put", key, _size(sent)) is None
+        map_, sent = self._require_map(), serialized(value)
+        return await self._call(lambda: map_.put_if_absent(key, sent), "put", key, _size(sent)) is None
 
     async def replace_if_same(self, key: str, expected: MapValue, value: ByteArray | HazelcastJsonValue) -> bool:
         """Store `value` if the present one equals `expected`; whether it was stored. Raises ClusterError."""
-        old, new = serialized(expected), serialized(value)
-        call = replace_if_same(self._require_map(), key, old, new)
-        return await self._call(call, "replace", key, _size(old) + _size(new))
+        map_, old, new = self._require_map(), serialized(expected), serialized(value)
+        return await self._call(lambda: replace_if_same(map_, key, old, new), "replace", key, _size(old) + _size(new))
 
     async def ask(self, map_name: str, ask: Callable[[Map[str, Any]], Coroutine[Any, Any, T]], size: int = 0) -> T:
         """What `ask` finds out of another map. `size`: the bytes that go through the line.
@@ -166,7 +167,7 @@ class Cluster:
         async def answer() -> T:
             return await ask(await client.open_map(map_name))
 
-        return await self._answer(answer(), map_name, size)
+        return await self._answer(answer, map_name, size)
 
     async def reconfigure(self, config: Hazelcast, name: str) -> None:
         """Go on with another configuration; a connection made with the old one is closed."""
@@ -188,16 +189,16 @@ class Cluster:
             raise ClusterError("not connected")
         return self._map
 
-    async def _answer(self, call: Coroutine[Any, Any, T], what: str, size: int) -> T:
-        # The call is abandoned, not cancelled: a response to a cancelled call would break the client's connection.
-        task = asyncio.create_task(call)
+    async def _answer(self, call: Callable[[], Call[T]], what: str, size: int) -> T:
         deadline_s = call_deadline_s(self._config.call_timeout_s, size)
-        await asyncio.wait({task}, timeout=deadline_s)
-        if not task.done():
-            _forget(task)
-            raise ClusterError(f"{what}: no answer within {deadline_s:g} s")
         try:
-            return task.result()
+            # The call is abandoned, not cancelled: an answer to a cancelled call would break the client's connection.
+            answer = asyncio.ensure_future(call())
+            await asyncio.wait({answer}, timeout=deadline_s)
+            if not answer.done():
+                _forget(answer)
+                raise ClusterError(f"{what}: no answer within {deadline_s:g} s")
+            return answer.result()
         except ClusterError:
             raise
         except Exception as error:
@@ -205,7 +206,7 @@ class Cluster:
                 raise ClusterRefused(f"{what}: ", one_line(error)) from error
             raise ClusterError(f"{what}: {one_line(error)}") from error
 
-    async def _call(self, call: Coroutine[Any, Any, T], verb: str, key: str, size: int = 0) -> T:
+    async def _call(self, call: Callable[[], Call[T]], verb: str, key: str, size: int = 0) -> T:
         kind = "read" if verb == "get" else "write"
         try:
             answer = await self._answer(call, f"{verb} {key}", size)
@@ -235,9 +236,9 @@ def serialized(value: MapValue) -> Serializable:
     return value if isinstance(value, HazelcastJsonValue) else value.data
 
 
-def _forget(task: asyncio.Task[Any]) -> None:
-    """Let a task end by itself, and mark its exception as seen."""
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+def _forget(answer: asyncio.Future[Any]) -> None:
+    """Let it end by itself, and mark its exception as seen."""
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _client_config(config: Hazelcast, name: str, on_lifecycle: Any) -> ClientConfig:

@@ -6,6 +6,7 @@ ever was.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 from hazelcast.asyncio import Map
 from hazelcast.core import HazelcastJsonValue
 from hazelcast.internal.asyncio_connection import ConnectionManager
-from hazelcast.internal.asyncio_proxy.base import task_id
+from hazelcast.internal.asyncio_proxy.base import Proxy, task_id
 from hazelcast.internal.asyncio_reactor import AsyncioConnection, AsyncioReactor, HazelcastProtocol
 from hazelcast.protocol.client_message import OutboundMessage
 from hazelcast.protocol.codec import map_put_if_absent_codec, map_replace_if_same_codec
@@ -47,6 +48,10 @@ class _Protocol(HazelcastProtocol):
 
     def _flush(self) -> None:
         self._flush_scheduled = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits now, not in the loop's next turn."""
         while self._unsent and not self._paused:
             pieces = self._next_pieces()
             self._transport.writelines(pieces)  # type: ignore[union-attr]
@@ -89,6 +94,8 @@ class _Connection(AsyncioConnection):
         if sent and isinstance(message, Request):
             for part in message.rest:
                 self._write(part)  # type: ignore[no-untyped-call]
+            if self._proto is not None:
+                self._proto.flush()
         return sent
 
 
@@ -101,11 +108,12 @@ class Reactor(AsyncioReactor):
         return made
 
 
-async def replace_if_same(map_: Map[str, Any], key: str, expected: Serializable, value: Serializable) -> bool:
-    """As the map's own, without a copy of what is serialized already."""
+def replace_if_same(map_: Map[str, Any], key: str, expected: Serializable, value: Serializable) -> asyncio.Future[bool]:
+    """As the map's own, without a copy of what is serialized already, and under way when this returns."""
     key_data, old, new = (map_._to_data(item) for item in (key, expected, value))
     request = replace_request(map_.name, key_data, old, new)
-    return bool(await map_._invoke_on_key(request, key_data, map_replace_if_same_codec.decode_response))
+    partition = map_._partition_service.get_partition_id(key_data)
+    return map_._invoke_on_partition(request, partition, map_replace_if_same_codec.decode_response)
 
 
 def replace_request(map_name: str, key: Data, old: Data, new: Data) -> Request:
@@ -150,13 +158,16 @@ PRIVATE_NAMES: tuple[tuple[type, str, str], ...] = (
     (AsyncioConnection, "_create_connection", "_create_protocol"),
     (AsyncioConnection, "_write", "write"),
     (AsyncioConnection, "send_message", "_write"),
+    (AsyncioConnection, "_write", "_proto"),
     (HazelcastProtocol, "connection_made", "_transport"),
     (HazelcastProtocol, "write", "_flush_scheduled"),
     (HazelcastProtocol, "write", "_flush"),
     (HazelcastProtocol, "_do_write", "_update_write_time"),
     (HazelcastProtocol, "_do_write", "_update_sent"),
     (Map, "replace_if_same", "_to_data"),
-    (Map, "_replace_if_same_internal", "_invoke_on_key"),
+    (Proxy, "_invoke_on_key", "_partition_service"),
+    (Proxy, "_invoke_on_key", "get_partition_id"),
+    (Proxy, "_ainvoke_on_partition", "_invoke_on_partition"),
     (Map, "_replace_if_same_internal", "encode_request"),
     (Map, "_put_if_absent_internal", "_to_object"),
     (Map, "_put_if_absent_internal", "encode_request"),
