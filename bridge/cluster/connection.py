@@ -32,7 +32,7 @@ SLOWEST_BYTES_PER_S = 10_000_000
 FIRST_DOUBT_BYTES = 10_000_000
 MOST_DOUBT_BYTES = 100_000_000
 # How early before its deadline a call whose connection is gone is found.
-CLEANING_SHARE = 0.25
+CLEANING_SHARE = 0.5
 
 
 class ClusterError(Exception):

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 DEFAULT_WATCHDOG_S = 30.0
 # A stage that is silent for this share of WatchdogSec hangs: early enough that systemd acts within WatchdogSec.
 SILENCE_SHARE = 2 / 3
-LONGEST_STEP_SHARE = 1 / 8
+LONGEST_STEP_SHARE = 1 / 4
 READY_DEADLINE_S = 15.0
 # The longest pause after a call that failed (backoff.py), and some.
 BACKOFF_S = 2.0

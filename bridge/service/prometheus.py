@@ -35,6 +35,7 @@ LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 
 # Threads are of the unit's TasksMax=; whoever holds a connection open without a word must not use them up.
 MOST_CONNECTIONS = 8
 CONNECTION_TIMEOUT_S = 5.0
+NEVER_S = 86_400.0
 
 COUNTERS = {
     "published": "Scans put into the map.",
@@ -80,7 +81,8 @@ class Exporter(Collector):
         except OSError as error:
             log.warning("no Prometheus metrics: cannot listen on %s: %s", address, error.strerror)
         else:
-            threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+            # It looks that often whether it is to end. It is not.
+            threading.Thread(target=server.serve_forever, args=(NEVER_S,), name="metrics", daemon=True).start()
             log.info("Prometheus metrics at http://%s/metrics", address)
 
     def scan_published(self, lag_ms: float) -> None:
