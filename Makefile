@@ -32,7 +32,7 @@ upgrade: ## build this version beside the running one, check the config with it,
 uninstall: ## remove the services, as root; config and state stay unless PURGE=1
 	@scripts/install.sh uninstall
 
-install-user: ## the bridge for `systemctl --user`, without root; also upgrade-user, uninstall-user
+install-user: ## the same for `systemctl --user`, without root; also upgrade-user, uninstall-user
 	@scripts/install.sh install --user
 
 upgrade-user:

@@ -41,6 +41,15 @@ def path_of(name: str) -> Path:
     return _own_or_system(name)
 
 
+def folder_of_all() -> Path:
+    """The folder with the configurations of this host's bridges: that of $SCAN_BRIDGE_CONFIG, the user's own if there
+    is one in it, or the system's."""
+    chosen = os.environ.get(ENV_PREFIX + "CONFIG")
+    if chosen:
+        return Path(chosen).parent
+    return own_dir() if any(own_dir().glob("*.toml")) else CONFIG_DIR
+
+
 def name_of(path: Path) -> str:
     """The name of the bridge whose configuration this is; empty for the one without, and for a file elsewhere."""
     folder, file = os.path.split(os.path.abspath(path))
@@ -52,6 +61,11 @@ def name_of(path: Path) -> str:
 def own_dir() -> Path:
     """The user's own folder for configurations, which need not exist."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "scan-bridge")
+
+
+def is_own(path: Path) -> bool:
+    """Whether this file lies in the user's own folder, which for the system's services is the system's."""
+    return Path(os.path.abspath(path)).parent == own_dir() != CONFIG_DIR
 
 
 def over(defaults: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:

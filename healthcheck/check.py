@@ -265,7 +265,7 @@ def _prefect_silence(state: State, config: HealthConfig, now: datetime) -> Prefe
     since, rule = state.prefect_completed_at, config.health.rules.prefect
     if not rule.enabled or since is None or (now - since).total_seconds() <= rule.after_s:
         return None
-    return PrefectSilence(since, (now - since).total_seconds(), watcher.inspect())
+    return PrefectSilence(since, (now - since).total_seconds(), watcher.inspect(config.health))
 
 
 def _mute(config: HealthConfig, now: datetime) -> MuteShown | None:

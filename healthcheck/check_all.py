@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bridge.config_file import PLAIN, ConfigError, config_path, name_of
+from bridge.config_file import PLAIN, ConfigError, folder_of_all, name_of
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.keep.state import StateError
 from healthcheck.model.report import Report
@@ -30,7 +30,7 @@ Look = Callable[[HealthConfig], Report | None]
 
 def check_all(look: Look, *, acts: bool, as_json: bool) -> int:
     """Look at each bridge of this host and print what was found; the exit code is the worst."""
-    files = bridges.here(config_path().parent)
+    files = bridges.here(folder_of_all())
     outcomes = side_by_side({str(file): partial(_look_at, file, look) for file in files}, DEADLINE_S)
     codes, reports = [0], []
     for file, outcome in ((file, outcomes[str(file)]) for file in files):

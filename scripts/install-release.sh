@@ -117,9 +117,10 @@ render() {
     cp "$sources/docs/config.example.toml" "$share/"
     if [ "$SCOPE" = user ]; then
         local unit
-        for unit in dolphin-scan-bridge.service dolphin-scan-bridge-{alarm@.service,retry@.service,retry@.timer}; do
-            awk -f "$sources/systemd/user.awk" "$sources/systemd/$unit" >"$share/units/$unit"
+        for unit in "$sources"/systemd/*.service "$sources"/systemd/*.timer; do
+            awk -f "$sources/systemd/user.awk" "$unit" >"$share/units/${unit##*/}"
         done
+        [ "$PREFECT" = yes ] || rm "$share/units/dolphin-scan-bridge-prefect.service"
         sed -f "$sources/systemd/named.sed" "$sources/systemd/dolphin-scan-bridge.service" |
             awk -f "$sources/systemd/user.awk" -v unit=dolphin-scan-bridge@NAME >"$share/units/dolphin-scan-bridge@.service"
         sed -i "s|%h/.local/opt/scan-bridge|$PREFIX|g" "$share"/units/*

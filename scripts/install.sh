@@ -372,11 +372,13 @@ do_uninstall() {
 purge() {
     local user
     if [ "$SCOPE" = user ]; then
-        rm -rf "$CONFIG_DIR" "$UNIT_DIR"/dolphin-scan-bridge@*.d "${XDG_STATE_HOME:-$HOME/.local/state}/scan-bridge" "$UNIT_DIR/$UNIT.d"
+        rm -rf "$CONFIG_DIR" "$UNIT_DIR"/dolphin-scan-bridge*.d "${XDG_STATE_HOME:-$HOME/.local/state}/scan-bridge" \
+            "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/scan-bridge-healthcheck"
         say "removed $CONFIG_DIR and the state"
         return
     fi
     rm -rf "$CONFIG_DIR" /var/lib/scan-bridge{,-healthcheck,-prefect} /var/lib/scan-bridge@* /var/lib/private/scan-bridge-prefect \
+        /run/scan-bridge-healthcheck \
         /etc/systemd/system/dolphin-scan-bridge*.d
     for user in dolphin dolphin-healthcheck; do
         ! getent passwd "$user" >/dev/null || userdel "$user"

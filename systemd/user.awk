@@ -1,10 +1,10 @@
 # Makes a unit for `systemctl --user` from the system's: awk -f user.awk dolphin-scan-bridge.service
 # From a pipe it is told the unit's name: -v unit=NAME.
 # A user's systemd can neither change users nor build most of the sandbox: on Debian 12 it would ignore those lines or
-# refuse to start. Such a line goes, with the comment above it. What works without privileges stays.
+# refuse to start. Such a line goes, with the comment above it. What works without privileges stays. HOME is the user's.
 
 BEGIN {
-    split("User Group SupplementaryGroups CapabilityBoundingSet AmbientCapabilities RemoveIPC KeyringMode ProcSubset " \
+    split("User Group SupplementaryGroups DynamicUser CapabilityBoundingSet AmbientCapabilities RemoveIPC KeyringMode ProcSubset " \
           "DevicePolicy IPAddressDeny IPAddressAllow Wants After", names, " ") # the last two name units of the system
     for (i in names) drop[names[i]]
     if (!unit) { unit = ARGV[1]; sub(/.*\//, "", unit) }
@@ -22,9 +22,15 @@ FNR == 1, /^$/ { next }
     gsub(/systemctl /, "systemctl --user ")
     gsub(/journalctl /, "journalctl --user ")
     gsub(/make upgrade/, "make upgrade-user")
-    # %S is ~/.config until systemd 253, where the config is too.
-    if (/^StateDirectory=scan-bridge(@%i)?$/) sub(/=scan-bridge/, "=scan-bridge/state")
-    if (/%S\/scan-bridge(@%i)?$/) sub(/%S\/scan-bridge/, "%S/scan-bridge/state")
+    sub(/readable by root only/, "with mode 600")
+    # One folder for all: scan-bridge/state, scan-bridge/healthcheck, … %S is ~/.config until systemd 253, where the
+    # config is too.
+    if (/^StateDirectory=/ || /%S\//) {
+        sub(/scan-bridge-/, "scan-bridge/")
+        if (!/scan-bridge\//) sub(/scan-bridge/, "scan-bridge/state")
+    }
+    # As what a user's unit has logged it counts by this field.
+    sub(/OBJECT_SYSTEMD_UNIT=/, "USER_UNIT=")
     sub(/^WantedBy=multi-user.target/, "WantedBy=default.target")
 }
 
@@ -32,7 +38,9 @@ FNR == 1, /^$/ { next }
 
 {
     name = $0; sub(/=.*/, "", name)
-    if (!continued) dropped = (name in drop) || name ~ /^(Protect|Private)/
+    if (!continued) dropped = (name in drop) || name ~ /^(Protect|Private)/ || /^Environment=HOME=/
+    # A remark on what is not there.
+    if (!name && comments ~ /IPAddressDeny=/) comments = ""
     continued = /\\$/
     if (!dropped) printf "%s%s\n", comments, $0
     comments = ""

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from healthcheck.alert.restart_policy import Decision
-from healthcheck.config.settings import HealthConfig
+from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.model.finding import Action
 from healthcheck.model.observation import Known, Snapshot, UnitState, value_of
 from healthcheck.model.report import ActionTaken
@@ -41,11 +41,11 @@ def perform(decision: Decision, snapshot: Snapshot, config: HealthConfig) -> Act
     if decision.restart:
         before = value_of(snapshot.unit)
         try:
-            systemd.restart(config.health.unit)
+            systemd.restart(config.health)
         except RestartRefused as error:
             text = f"could not be restarted: {error}"
             return ActionTaken(decision.rule, "restart_bridge", text, helped=False)
-    unit = _wait_until_running(config.health.unit, before, started + verify_s)
+    unit = _wait_until_running(config.health, before, started + verify_s)
     if unit is None:
         outcome = Outcome(False, "the unit does not run")
     else:
@@ -63,11 +63,11 @@ def perform(decision: Decision, snapshot: Snapshot, config: HealthConfig) -> Act
     return ActionTaken(decision.rule, action, f"{what}: {outcome.proof}{when}", outcome.helped)
 
 
-def _wait_until_running(unit: str, unlike: UnitState | None, deadline: float) -> UnitState | None:
+def _wait_until_running(health: Health, unlike: UnitState | None, deadline: float) -> UnitState | None:
     """The unit once it runs, in another process than before; None if it does not."""
     while True:
         try:
-            answer = systemd.read_unit(unit, LOOK_S).unit
+            answer = systemd.read_unit(health, LOOK_S).unit
         except (CommandError, NoSuchUnit):
             answer = None
         state = answer.value if isinstance(answer, Known) else None

@@ -5,6 +5,7 @@ The shipped defaults are the rules' tables of the design. Whatever is not valid 
 
 from __future__ import annotations
 
+import os
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bridge import config as bridge_config
 from bridge.config import Config
-from bridge.config_file import name_of
+from bridge.config_file import is_own, name_of
 from bridge.config_types import CredentialFile, Seconds, Section
 from healthcheck.config.dashboard import Dashboard
 from healthcheck.config.rules import Rules
@@ -23,6 +24,9 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 # The folders that systemd makes for the units of the health check.
 STATE_DIR = Path("/var/lib/scan-bridge-healthcheck")
 SPARE_STATE_DIR = Path("/run/scan-bridge-healthcheck")
+# The same for a user's own manager, below XDG_STATE_HOME and XDG_RUNTIME_DIR.
+OWN_STATE_DIR = Path("scan-bridge/healthcheck")
+OWN_SPARE_STATE_DIR = Path("scan-bridge-healthcheck")
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -91,6 +95,11 @@ class Health(Section):
         pattern=r"^[A-Za-z0-9:_.@\\-]+\.service$",
         description="The bridge's unit. Default in NAME.toml: dolphin-scan-bridge@NAME.service.",
     )
+    manager: Literal["system", "user"] = Field(
+        default="system",
+        description="Whose systemd has the bridge's unit: the system's, or that of the user who runs the check "
+        "(`systemctl --user`). Default in ~/.config/scan-bridge: user.",
+    )
     scope: Literal["auto", "local", "remote"] = Field(
         default="auto",
         description="local: the bridge runs on this host. remote: look at Hazelcast only. auto: local if systemd knows "
@@ -98,11 +107,13 @@ class Health(Section):
     )
     state_dir: Path = Field(
         default=STATE_DIR,
-        description="Alerts, the mute, what the last check saw. Default in NAME.toml: the folder `@NAME` in this one.",
+        description="Alerts, the mute, what the last check saw. Default in ~/.config/scan-bridge: "
+        "~/.local/state/scan-bridge/healthcheck; in NAME.toml the folder `@NAME` in it.",
     )
     spare_state_dir: Path = Field(
         default=SPARE_STATE_DIR,
-        description="Used while state_dir cannot be written; another file system. Default in NAME.toml: likewise.",
+        description="Used while state_dir cannot be written; another file system. Default in ~/.config/scan-bridge: "
+        "$XDG_RUNTIME_DIR/scan-bridge-healthcheck; in NAME.toml likewise.",
     )
     probe_timeout_s: Seconds = Field(default=10.0, description="Deadline of each probe; they run side by side.")
     grace_s: Seconds = Field(
@@ -145,6 +156,16 @@ class Health(Section):
         return path
 
     @property
+    def systemctl(self) -> str:
+        """The command that asks the unit's manager."""
+        return "systemctl --user" if self.manager == "user" else "systemctl"
+
+    @property
+    def journalctl(self) -> str:
+        """The command that shows, with -u, what its units logged."""
+        return "journalctl --user" if self.manager == "user" else "journalctl"
+
+    @property
     def addresses(self) -> dict[str, tuple[str, ...]]:
         """The blocks of each group."""
         return {name: group.blocks for name, group in self.groups.items()}
@@ -174,14 +195,32 @@ class HealthConfig(Config):
     @classmethod
     def defaults_at(cls, path: Path) -> dict[str, Any]:
         """With those of section health."""
-        if not (name := name_of(path)):
-            return {}
-        health = {
+        health = health_at(path)
+        return {**super().defaults_at(path), "health": health} if health else {}
+
+
+def health_at(path: Path) -> dict[str, Any]:
+    """What is in force in section health where the file says nothing: by whose it is, and by its bridge's name."""
+    health: dict[str, Any] = {}
+    state, spare = STATE_DIR, SPARE_STATE_DIR
+    if is_own(path):
+        state, spare = _state_home() / OWN_STATE_DIR, _runtime_dir() / OWN_SPARE_STATE_DIR
+        health = {"manager": "user", "state_dir": str(state), "spare_state_dir": str(spare)}
+    if name := name_of(path):
+        health |= {
             "unit": f"dolphin-scan-bridge@{name}.service",
-            "state_dir": str(STATE_DIR / f"@{name}"),
-            "spare_state_dir": str(SPARE_STATE_DIR / f"@{name}"),
+            "state_dir": str(state / f"@{name}"),
+            "spare_state_dir": str(spare / f"@{name}"),
         }
-        return {**super().defaults_at(path), "health": health}
+    return health
+
+
+def _state_home() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"))
+
+
+def _runtime_dir() -> Path:
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
 
 
 def load(path: Path) -> HealthConfig:

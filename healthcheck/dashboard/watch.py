@@ -184,7 +184,7 @@ class Watch:
         report = self._overview.report.value
         if report is not None and not report.snapshot.scope.is_local:
             return ()
-        return journal.last(self._config.health.unit, JOURNAL_LINES, COMMAND_S)
+        return journal.last(self._config.health, JOURNAL_LINES, COMMAND_S)
 
     def _last_run(self) -> PrefectRun | None:
         url = self._config.health.dashboard.prefect_url.rstrip("/")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.config import ConfigError
-from bridge.config_file import CONFIG_DIR
+from bridge.config_file import CONFIG_DIR, is_own
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.observe import bridges
 
@@ -53,9 +53,12 @@ def _shared(config: HealthConfig, configs: dict[str, HealthConfig], files: dict[
 
 
 def _files(path: Path) -> list[Path]:
-    """The system's, as `bridges` has them; in any other folder every one."""
+    """The system's, and the user's own, as `bridges` has them; in any other folder every one."""
     if path.parent == CONFIG_DIR:
         return list(bridges.here(CONFIG_DIR))
+    # Where none of the user's own is in use, this may be a desk from which others' are looked at.
+    if is_own(path) and (own := bridges.in_use(path.parent)):
+        return list(own)
     found = sorted(path.parent.glob("*.toml"))
     others = [file for file in found if file != path and not file.name.startswith(_OLD_COPIES)]
     return others if others and not path.exists() else [path, *others]

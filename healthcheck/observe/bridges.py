@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bridge.config_file import PLAIN, ConfigError, name_of
-from healthcheck.config.settings import load
+from healthcheck.config.settings import Health, health_at, load
 from healthcheck.observe import commands
 from healthcheck.observe.commands import CommandError
 
@@ -16,21 +16,26 @@ LOOK_S = 5.0
 def here(folder: Path) -> tuple[Path, ...]:
     """The configurations in `folder` whose bridges are to be watched, the one without a name first.
 
-    Where there is but config.toml it is that, as ever. Else a unit that is enabled, runs or has failed counts; where
-    none does, config.toml. What systemd does not tell counts: not to know must not mean not to watch.
+    Where there is but config.toml it is that, as ever. Else those in use; where none is, config.toml.
+    """
+    return in_use(folder) or (folder / f"{PLAIN}.toml",)
+
+
+def in_use(folder: Path) -> tuple[Path, ...]:
+    """Those in `folder` whose unit is enabled, runs or has failed; the same order. Without further ones, config.toml.
+
+    What systemd does not tell counts: not to know must not mean not to watch.
     """
     plain = folder / f"{PLAIN}.toml"
     further = sorted(path for path in folder.glob("*.toml") if name_of(path))
     if not further:
         return (plain,)
-    files = [plain, *further] if plain.exists() else further
-    units = [_unit(path) for path in files]
-    try:
-        command = ["systemctl", "show", "--no-pager", "--property=ActiveState,UnitFileState", "--", *units]
-        ran = commands.run(command, LOOK_S)
-    except CommandError:
-        return tuple(files)
-    return watched(files, parse(ran.out)) or (plain,)
+    files = {path: _health(path) for path in ([plain, *further] if plain.exists() else further)}
+    found: set[Path] = set()
+    for systemctl in {health.systemctl for health in files.values()}:
+        units = {path: health.unit for path, health in files.items() if health.systemctl == systemctl}
+        found.update(watched(tuple(units), _show(systemctl, tuple(units.values()))))
+    return tuple(path for path in files if path in found)
 
 
 def watched(files: Sequence[Path], units: Sequence[Mapping[str, str]]) -> tuple[Path, ...]:
@@ -50,10 +55,18 @@ def parse(text: str) -> list[dict[str, str]]:
     return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
 
 
-def _unit(path: Path) -> str:
-    """As its file says; the usual one where that is not valid."""
+def _show(systemctl: str, units: Sequence[str]) -> list[dict[str, str]]:
+    """What their manager tells of the units, in the same order; nothing if it cannot be asked."""
+    command = [*systemctl.split(), "show", "--no-pager", "--property=ActiveState,UnitFileState", "--", *units]
     try:
-        return load(path).health.unit
+        return parse(commands.run(command, LOOK_S).out)
+    except CommandError:
+        return []
+
+
+def _health(path: Path) -> Health:
+    """As its file says; the usual where that is not valid."""
+    try:
+        return load(path).health
     except ConfigError:
-        name = name_of(path)
-        return f"dolphin-scan-bridge@{name}.service" if name else "dolphin-scan-bridge.service"
+        return Health(**health_at(path))

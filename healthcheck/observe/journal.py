@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from healthcheck.config.settings import Health
 from healthcheck.model.observation import JournalBatch, JournalLine
 from healthcheck.observe import commands
 from healthcheck.observe.commands import CommandError, Ran
@@ -17,15 +18,15 @@ FIRST_LOOK_S = 300  # how far back the very first check looks
 MOST_MESSAGE = 2000  # characters kept of one line
 
 
-def read_journal(unit: str, cursor: str | None, most: int, deadline_s: float) -> JournalBatch:
-    """The unit's lines of priority warning and worse after `cursor`, oldest first, at most `most`.
+def read_journal(health: Health, cursor: str | None, deadline_s: float) -> JournalBatch:
+    """The unit's lines of priority warning and worse after `cursor`, oldest first, at most `journal_lines`.
 
     With more than that, the rest is skipped, so that a flood cannot make the check lag behind for ever.
 
     Raises:
-        CommandError: journalctl cannot be run, fails, hangs, or may not read the system's journal.
+        CommandError: journalctl cannot be run, fails, hangs, or may not read the journal.
     """
-    warnings = _warnings(unit)
+    warnings, most = _warnings(health), health.journal_lines
     since = [f"--after-cursor={cursor}"] if cursor else [f"--since=-{FIRST_LOOK_S}"]
     ran = commands.run([*warnings, *since, f"--lines={most + 1}"], deadline_s)
     if ran.status != 0 and cursor and "cursor" in ran.err:
@@ -39,13 +40,13 @@ def read_journal(unit: str, cursor: str | None, most: int, deadline_s: float) ->
     return JournalBatch(tuple(lines[:most]), end or reached, more=True)
 
 
-def last(unit: str, most: int, deadline_s: float) -> tuple[JournalLine, ...]:
+def last(health: Health, most: int, deadline_s: float) -> tuple[JournalLine, ...]:
     """The unit's last lines of priority warning and worse, oldest first.
 
     Raises:
         CommandError: as above.
     """
-    lines, _ = parse(_output(commands.run([*_warnings(unit), f"--lines={most}"], deadline_s)))
+    lines, _ = parse(_output(commands.run([*_warnings(health), f"--lines={most}"], deadline_s)))
     return tuple(lines)
 
 
@@ -64,9 +65,12 @@ def parse(text: str) -> tuple[list[JournalLine], str | None]:
     return lines, cursor
 
 
-def _warnings(unit: str) -> list[str]:
+def _warnings(health: Health) -> list[str]:
+    # Not `journalctl --user`, which reads the user's own files alone: a journal in memory has none.
+    # Quiet: that other users' lines are not to be seen is no problem with a unit of one's own.
+    whose = ("--user-unit", "--quiet") if health.manager == "user" else ("--unit",)
     return [
-        *("journalctl", "--no-pager", "--namespace=*", f"--unit={unit}", "--priority=warning"),
+        *("journalctl", "--no-pager", "--namespace=*", *whose[1:], f"{whose[0]}={health.unit}", "--priority=warning"),
         *("--output=json", "--output-fields=MESSAGE,PRIORITY"),
     ]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.model.status import BridgeStatus, Statuses
-from healthcheck.config.settings import HealthConfig
+from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.judge.own_bridge import Watched, own_status
 from healthcheck.judge.previous_check import PreviousCheck
 from healthcheck.model.observation import (
@@ -72,18 +72,18 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_look: Lef
     jobs: dict[str, Callable[[], object]] = {"map": lambda: _look_into_map(config, inner_s)}
     if health.scope != "remote":
         jobs |= {
-            "unit": lambda: systemd.read_unit(health.unit, inner_s),
+            "unit": lambda: systemd.read_unit(health, inner_s),
             "disk": lambda: _look_at_disk(config, inner_s, hung_look),
-            "journal": lambda: journal.read_journal(health.unit, cursor, health.journal_lines, inner_s),
+            "journal": lambda: journal.read_journal(health, cursor, inner_s),
         }
     outcomes = side_by_side(jobs, health.probe_timeout_s)
     in_map, clock = _in_map(outcomes["map"], started)
     unit = outcomes.get("unit")
     scope = _scope(health.scope, unit)
     if scope.is_local:
-        of_unit = _of_unit(unit, health.unit)
+        of_unit = _of_unit(unit, health)
         on_disk, hung_look = _on_disk(outcomes["disk"], config)
-        lines = _lines(outcomes["journal"], health.unit)
+        lines = _lines(outcomes["journal"], health)
     else:
         nothing = Unknown(f"not looked at: {scope.reason}", "not asked")
         of_unit, on_disk, lines = UnitAnswers(nothing, nothing, nothing), nothing, nothing
@@ -166,10 +166,10 @@ def _bridges(found: Answer[Statuses]) -> Answer[Mapping[str, BridgeStatus]]:
     return found if isinstance(found, Unknown) else Known(found.value.bridges, found.how)
 
 
-def _of_unit(outcome: Outcome, unit: str) -> UnitAnswers:
+def _of_unit(outcome: Outcome, health: Health) -> UnitAnswers:
     if isinstance(outcome, UnitAnswers):
         return outcome
-    return UnitAnswers(*[Unknown(reason_of(outcome), f"systemctl show {unit}")] * 3)
+    return UnitAnswers(*[Unknown(reason_of(outcome), f"{health.systemctl} show {health.unit}")] * 3)
 
 
 def _look_at_disk(config: HealthConfig, deadline_s: float, hung: LeftBehind | None) -> DiskView:
@@ -192,6 +192,6 @@ def _on_disk(outcome: Outcome, config: HealthConfig) -> tuple[Answer[DiskView], 
             return Unknown(reason_of(outcome), how), None
 
 
-def _lines(outcome: Outcome, unit: str) -> Answer[JournalBatch]:
-    how = f"journalctl --unit={unit} --priority=warning"
+def _lines(outcome: Outcome, health: Health) -> Answer[JournalBatch]:
+    how = f"{health.journalctl} --unit={health.unit} --priority=warning"
     return Known(outcome, how) if isinstance(outcome, JournalBatch) else Unknown(reason_of(outcome), how)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from healthcheck.config.settings import Health
 from healthcheck.model.observation import Answer, CpuReading, Known, UnitState
 from healthcheck.observe import commands, procfs
 from healthcheck.observe.commands import CommandError
@@ -54,32 +55,33 @@ class UnitAnswers:
     memory_bytes: Answer[int]
 
 
-def read_unit(unit: str, deadline_s: float) -> UnitAnswers:
-    """The unit's state and what it uses; from /proc what systemd's accounting does not have.
+def read_unit(health: Health, deadline_s: float) -> UnitAnswers:
+    """The bridge's unit's state and what it uses; from /proc what systemd's accounting does not have.
 
     Raises:
         NoSuchUnit: there is no such unit here.
         CommandError: systemctl cannot be run, fails or hangs.
     """
-    how = f"systemctl show {unit}"
-    properties = show(unit, deadline_s)
+    how = f"{health.systemctl} show {health.unit}"
+    properties = show(health, deadline_s)
     if properties.get("LoadState") == "not-found":
-        raise NoSuchUnit(f"systemd knows no unit {unit}")
+        raise NoSuchUnit(f"systemd knows no unit {health.unit}")
     try:
         state = parse_unit(properties, time.monotonic(), datetime.now(UTC))
     except (KeyError, ValueError) as error:
-        raise CommandError(f"systemctl show gave no usable answer: {error}") from error
+        raise CommandError(f"{health.systemctl} show gave no usable answer: {error}") from error
     return UnitAnswers(Known(state, how), _cpu(properties, state, how), _memory(properties, state, how))
 
 
-def show(unit: str, deadline_s: float) -> Mapping[str, str]:
-    """The unit's properties as systemd writes them.
+def show(health: Health, deadline_s: float) -> Mapping[str, str]:
+    """The bridge's unit's properties as systemd writes them.
 
     Raises:
         NoSuchUnit: there is no systemd here.
         CommandError: systemctl fails or hangs.
     """
-    command = ["systemctl", "show", "--no-pager", f"--property={','.join(PROPERTIES)}", "--", unit]
+    properties = f"--property={','.join(PROPERTIES)}"
+    command = [*health.systemctl.split(), "show", "--no-pager", properties, "--", health.unit]
     try:
         ran = commands.run(command, deadline_s)
     except CommandError as error:
@@ -89,22 +91,23 @@ def show(unit: str, deadline_s: float) -> Mapping[str, str]:
     if "not been booted with systemd" in ran.err:
         raise NoSuchUnit("this system was not booted with systemd")
     if ran.status != 0:
-        raise CommandError(f"systemctl show: {ran.err.strip() or f'exit status {ran.status}'}")
+        raise CommandError(f"{health.systemctl} show: {ran.err.strip() or f'exit status {ran.status}'}")
     return parse_show(ran.out)
 
 
-def restart(unit: str) -> None:
-    """Ask for a restart, and do not wait for it. A start limit that is in force is respected, and not told here.
+def restart(health: Health) -> None:
+    """Ask for a restart of the bridge's unit, and do not wait. A start limit in force is respected, and not told here.
 
     Raises:
         RestartRefused: systemd refused, could not be asked or did not answer.
     """
     try:
-        ran = commands.run(["systemctl", "--no-ask-password", "restart", "--no-block", "--", unit], RESTART_CALL_S)
+        how = ["--no-ask-password", "restart", "--no-block", "--", health.unit]
+        ran = commands.run([*health.systemctl.split(), *how], RESTART_CALL_S)
     except CommandError as error:
         raise RestartRefused(str(error)) from error
     if ran.status != 0:
-        raise RestartRefused(ran.err.strip() or f"systemctl restart: exit status {ran.status}")
+        raise RestartRefused(ran.err.strip() or f"{health.systemctl} restart: exit status {ran.status}")
 
 
 def parse_show(text: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from healthcheck.config.settings import Health
 from healthcheck.observe import commands
 from healthcheck.observe.commands import CommandError
 from healthcheck.text import foreign
@@ -10,11 +11,12 @@ SERVING, SERVER = "dolphin-scan-bridge-healthcheck.service", "dolphin-scan-bridg
 LOOK_S = 5.0
 
 
-def inspect() -> str:
+def inspect(health: Health) -> str:
     """What the unit that serves the deployment, and the local Prefect server, say of themselves; empty if nothing."""
-    command = ["systemctl", "show", "--no-pager", "--property=Id,ActiveState,UnitFileState,StatusText"]
+    properties = "--property=Id,ActiveState,UnitFileState,StatusText"
+    command = [*health.systemctl.split(), "show", "--no-pager", properties, "--", SERVING, SERVER]
     try:
-        return parse(commands.run([*command, "--", SERVING, SERVER], LOOK_S).out)
+        return parse(commands.run(command, LOOK_S).out)
     except CommandError:
         return ""
 

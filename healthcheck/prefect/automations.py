@@ -66,7 +66,7 @@ def shipped(name: str, blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_
                 blocks,
                 f"scan bridge {name}: the health check is silent",
                 f"No health check of {name} has completed for {silent_for / timedelta(minutes=1):g} min.\n"
-                "Whether the bridge is well is not known here. Look on its host: "
+                "Whether the bridge is well is not known here. Look on its host (without root: systemctl --user): "
                 "systemctl status dolphin-scan-bridge-healthcheck dolphin-scan-bridge",
             ),
         ),

@@ -9,15 +9,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from support.hazelcast_member import Member, free_port
+from support.hazelcast_member import Member
 from support.machine import Machine, until
-from support.prefect_server import answers
-from support.watch import CHECK, STATE, Inbox, Watch
+from support.prefect_units import FOLDER, RUN_S, SERVE, SERVER, Prefect, make_blocks
+from support.watch import STATE, Inbox, Watch
 
 pytestmark = [
     pytest.mark.systemd,
@@ -26,73 +25,10 @@ pytestmark = [
     pytest.mark.xdist_group("prefect_units"),  # a server takes a core for a minute until it is up: one at a time
 ]
 
-SERVER = "dolphin-scan-bridge-prefect.service"
-SERVE = "dolphin-scan-bridge-healthcheck.service"
-FOLDER = "/var/lib/private/scan-bridge-prefect"
 PREFECT_SILENT = "prefect (Prefect runs no check)"
-START_S = 180
-RUN_S = 120
-MOST_RUNS = 5
 UNWATCHED_S = 10  # instead of 3 min
 # Beside a Prefect server that starts, a probe takes long.
 SETTINGS = {"health__rules__cpu__enabled": "false", "health__probe_timeout_s": "20.0"}
-
-
-class Prefect:
-    """Prefect as the units run it."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        port = free_port()  # the machine shares the host's network
-        self.api_url = f"http://127.0.0.1:{port}/api"
-        machine.write("/etc/scan-bridge/prefect.env", f"PREFECT_SERVER_API_PORT={port}\n", mode="0600")
-        environment = f"PREFECT_API_URL={self.api_url}\nPREFECT_RUNNER_POLL_FREQUENCY=1\n"
-        machine.write("/etc/scan-bridge/healthcheck.env", environment, mode="0600")
-
-    @property
-    def deployment(self) -> str:
-        """The full name of the deployment; the instance is the machine's name."""
-        return f"scan-bridge-health-check/{self.machine.run('hostname').stdout.strip()}-every-60s"
-
-    def start(self) -> None:
-        """Start the server, and wait until it answers."""
-        self.machine.run("systemctl", "--no-block", "start", SERVER)
-        until(lambda: answers(self.api_url), START_S, self.log)
-
-    def serve(self) -> None:
-        """Start what serves the deployment, and wait until it does."""
-        self.machine.run("systemctl", "start", SERVE)
-        self.until_status(f"serving {self.deployment}")
-
-    def until_status(self, text: str) -> None:
-        """Wait until `systemctl status` says this of the unit that serves."""
-        until(lambda: text in self.machine.show(SERVE, "StatusText")["StatusText"], START_S, self.log)
-
-    def run(self, client: SyncPrefectClient) -> FlowRun:
-        """Have a check run at once by the deployment; what became of it."""
-        for _ in range(MOST_RUNS):
-            deployment = client.read_deployment_by_name(self.deployment).id
-            asked = client.create_flow_run_from_deployment(deployment).id
-
-            def ended(asked=asked) -> FlowRun | None:  # type: ignore[no-untyped-def]
-                run = client.read_flow_run(asked)
-                return run if run.state and run.state.is_final() else None
-
-            run = until(ended, RUN_S, self.log)
-            if run.state_name != "Skipped":  # the scheduled one of this minute came first
-                return run
-        raise AssertionError(f"{MOST_RUNS} runs were skipped\n{self.log()}")
-
-    def log(self) -> str:
-        """What all of it logged last."""
-        units = [f"--unit={unit}" for unit in (SERVER, SERVE, CHECK)]
-        return self.machine.run("journalctl", "--no-pager", "-n", "80", *units).stdout
-
-    def stop(self) -> None:
-        """Stop all of it, and forget."""
-        self.machine.run("systemctl", "stop", SERVE, SERVER, check=False)
-        self.machine.run("systemctl", "reset-failed", SERVE, SERVER, check=False)
-        self.machine.run("sh", "-c", f"rm -rf /etc/scan-bridge/*.env {FOLDER}/* {FOLDER}/.[!.]*")
 
 
 @pytest.fixture
@@ -118,15 +54,6 @@ def prefect(machine: Machine, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
             yield prefect
     finally:
         prefect.stop()
-
-
-def make_blocks(inbox: Inbox) -> None:
-    """A notification block for each group."""
-    for group in ("ops", "trading"):
-        block = CustomWebhookNotificationBlock(
-            name=group, url=inbox.url(group), json_data={"title": "{{subject}}", "message": "{{body}}"}
-        )
-        block.save(group)
 
 
 @pytest.fixture

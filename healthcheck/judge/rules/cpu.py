@@ -38,7 +38,7 @@ def judge(facts: Facts) -> Judgement:
         return ok(text, percent)
     if _catches_up(facts):
         return ok(f"{text}; it makes good what the history lacked", percent)
-    return exceeded(text, (percent,), f"top -H -p $(systemctl show -P MainPID {facts.health.unit})")
+    return exceeded(text, (percent,), f"top -H -p $({facts.health.systemctl} show -P MainPID {facts.health.unit})")
 
 
 def _catches_up(facts: Facts) -> bool:

@@ -59,7 +59,7 @@ def _not_heard(facts: Facts) -> Judgement:
             severity,
             f"this check reaches the cluster, the bridge is not heard: {heard}",
             Cause.BRIDGE_SILENT,
-            look_further=f"systemctl status {unit}",
+            look_further=f"{facts.health.systemctl} status {unit}",
             restart_helps=False,
             since=since,
         )
@@ -67,6 +67,6 @@ def _not_heard(facts: Facts) -> Judgement:
         severity,
         f"this check reaches the cluster and the bridge's process runs, but {heard}: it is cut off, or hangs",
         Cause.CLIENT_WEDGED,
-        look_further=f"journalctl -u {unit} -n 50",
+        look_further=f"{facts.health.journalctl} -u {unit} -n 50",
         since=since,
     )

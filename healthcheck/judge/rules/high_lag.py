@@ -21,5 +21,5 @@ def judge(facts: Facts) -> Judgement:
     return exceeded(
         f"one scan in ten was in Hazelcast only {duration(lag.value)} after it was written, or later",
         (lag,),
-        f"journalctl -u {facts.health.unit} -n 50",
+        f"{facts.health.journalctl} -u {facts.health.unit} -n 50",
     )

@@ -24,4 +24,4 @@ def judge(facts: Facts) -> Judgement:
     text = f"the bridge uses {megabytes(used)} of memory"
     if not measured.severity.is_bad:
         return ok(text, measured)
-    return exceeded(text, (measured,), f"systemctl status {facts.health.unit}")
+    return exceeded(text, (measured,), f"{facts.health.systemctl} status {facts.health.unit}")

@@ -21,6 +21,6 @@ def judge(condition: CheckCondition, health: Health) -> Judgement:
         rule.severity,
         f"{text}. If it is not to check here any more: health.rules.prefect.enabled = false",
         Cause.PREFECT_SILENT,
-        look_further="systemctl status dolphin-scan-bridge-healthcheck dolphin-scan-bridge-prefect",
+        look_further=f"{health.systemctl} status dolphin-scan-bridge-healthcheck dolphin-scan-bridge-prefect",
         restart_helps=False,
     )

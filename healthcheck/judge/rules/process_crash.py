@@ -44,7 +44,7 @@ def _crashed(facts: Facts, cause: Cause, text: str, since: datetime | None) -> J
         facts.rules.process_crash.severity,
         text,
         cause,
-        look_further=f"journalctl -u {facts.health.unit} -p notice -n 50",
+        look_further=f"{facts.health.journalctl} -u {facts.health.unit} -p notice -n 50",
         # Who stopped or masked it meant it.
         restart_helps=facts.unit is not None and facts.unit.active_state != "inactive" and not facts.unit.is_masked,
         since=since,

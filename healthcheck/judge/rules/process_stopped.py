@@ -21,6 +21,6 @@ def judge(facts: Facts) -> Judgement:
         facts.rules.process_stopped.severity,
         f"the bridge does not run: {when} (result {unit.result}){masked}",
         Cause.MASKED if unit.is_masked else Cause.STOPPED,
-        look_further=f"systemctl status {facts.health.unit}",
+        look_further=f"{facts.health.systemctl} status {facts.health.unit}",
         since=unit.ended_at,
     )

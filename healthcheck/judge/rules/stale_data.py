@@ -68,9 +68,8 @@ def diagnose(facts: Facts) -> Diagnosis:
             "scan-bridge status",
         )
     if facts.unit is not None and not facts.unit.is_running:
-        return Diagnosis(
-            Cause.BRIDGE_DOWN, f"the bridge is not running: {facts.unit.state}", f"systemctl status {unit}"
-        )
+        text = f"the bridge is not running: {facts.unit.state}"
+        return Diagnosis(Cause.BRIDGE_DOWN, text, f"{facts.health.systemctl} status {unit}")
     if (source := _source_away(facts)) is not None:
         return source
     found = _from_disk(facts) if facts.is_local and facts.disk is not None else _from_status(facts)
@@ -83,7 +82,7 @@ def _from_disk(facts: Facts) -> Diagnosis:
 
 def _bridge(facts: Facts, file: ScanFile) -> Diagnosis:
     """Something newer waits on disk: the bridge has not published it."""
-    journal = f"journalctl -u {facts.health.unit} -n 50"
+    journal = f"{facts.health.journalctl} -u {facts.health.unit} -n 50"
     waiting = foreign(file.path)
     if facts.just_back:
         text = f"{waiting} waits on disk, and {facts.just_back}: judged again at the next check"
@@ -96,7 +95,7 @@ def _bridge(facts: Facts, file: ScanFile) -> Diagnosis:
         return Diagnosis(
             Cause.ALL_BAD,
             f"the bridge is alive and found only bad files since it last published; {waiting} is one",
-            f"journalctl -u {facts.health.unit} -p err -n 20",
+            f"{facts.health.journalctl} -u {facts.health.unit} -p err -n 20",
         )
     alive = {
         "fresh": "alive but does not publish it, or is far behind",
@@ -164,7 +163,7 @@ def _told_by_the_bridge(facts: Facts) -> str:
 
 def _from_status(facts: Facts) -> Diagnosis:
     """Without a look at the disk, the bridge's own word is all there is; never a reason to restart."""
-    look_further = f"on the bridge's host: systemctl status {facts.health.unit}"
+    look_further = f"on the bridge's host: {facts.health.systemctl} status {facts.health.unit}"
     status = facts.status
     if facts.heartbeat != "fresh" or status is None:
         age = facts.heartbeat_age_s

@@ -1,0 +1,84 @@
+"""Prefect as the units in a machine run it: the local server, and what serves the deployment."""
+
+from __future__ import annotations
+
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from support.hazelcast_member import free_port
+from support.machine import Machine, until
+from support.prefect_server import answers
+from support.watch import CHECK, Inbox
+
+SERVER = "dolphin-scan-bridge-prefect.service"
+SERVE = "dolphin-scan-bridge-healthcheck.service"
+FOLDER = "/var/lib/private/scan-bridge-prefect"
+START_S = 180
+RUN_S = 120
+MOST_RUNS = 5
+
+
+class Prefect:
+    """Prefect as the units run it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        port = free_port()  # the machine shares the host's network
+        self.api_url = f"http://127.0.0.1:{port}/api"
+        machine.write("/etc/scan-bridge/prefect.env", f"PREFECT_SERVER_API_PORT={port}\n", mode="0600")
+        environment = f"PREFECT_API_URL={self.api_url}\nPREFECT_RUNNER_POLL_FREQUENCY=1\n"
+        machine.write("/etc/scan-bridge/healthcheck.env", environment, mode="0600")
+
+    @property
+    def deployment(self) -> str:
+        """The full name of the deployment; the instance is the machine's name."""
+        return f"scan-bridge-health-check/{self.machine.run('hostname').stdout.strip()}-every-60s"
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        self.machine.run("systemctl", "--no-block", "start", SERVER)
+        until(lambda: answers(self.api_url), START_S, self.log)
+
+    def serve(self) -> None:
+        """Start what serves the deployment, and wait until it does."""
+        self.machine.run("systemctl", "start", SERVE)
+        self.until_status(f"serving {self.deployment}")
+
+    def until_status(self, text: str) -> None:
+        """Wait until `systemctl status` says this of the unit that serves."""
+        until(lambda: text in self.machine.show(SERVE, "StatusText")["StatusText"], START_S, self.log)
+
+    def run(self, client: SyncPrefectClient) -> FlowRun:
+        """Have a check run at once by the deployment; what became of it."""
+        for _ in range(MOST_RUNS):
+            deployment = client.read_deployment_by_name(self.deployment).id
+            asked = client.create_flow_run_from_deployment(deployment).id
+
+            def ended(asked=asked) -> FlowRun | None:  # type: ignore[no-untyped-def]
+                run = client.read_flow_run(asked)
+                return run if run.state and run.state.is_final() else None
+
+            run = until(ended, RUN_S, self.log)
+            if run.state_name != "Skipped":  # the scheduled one of this minute came first
+                return run
+        raise AssertionError(f"{MOST_RUNS} runs were skipped\n{self.log()}")
+
+    def log(self) -> str:
+        """What all of it logged last."""
+        units = [f"--unit={unit}" for unit in (SERVER, SERVE, CHECK)]
+        return self.machine.run("journalctl", "--no-pager", "-n", "80", *units).stdout
+
+    def stop(self) -> None:
+        """Stop all of it, and forget."""
+        self.machine.run("systemctl", "stop", SERVE, SERVER, check=False)
+        self.machine.run("systemctl", "reset-failed", SERVE, SERVER, check=False)
+        self.machine.run("sh", "-c", f"rm -rf /etc/scan-bridge/*.env {FOLDER}/* {FOLDER}/.[!.]*")
+
+
+def make_blocks(inbox: Inbox) -> None:
+    """A notification block for each group."""
+    for group in ("ops", "trading"):
+        block = CustomWebhookNotificationBlock(
+            name=group, url=inbox.url(group), json_data={"title": "{{subject}}", "message": "{{body}}"}
+        )
+        block.save(group)
