@@ -1,14 +1,21 @@
-"""`make install-user`: the bridge under `systemctl --user`, for people without root."""
+"""`make install-user`: all of it under `systemctl --user`, for people without root."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import urllib.request
+from collections.abc import Iterator
 
 import pytest
-from support.hazelcast_member import Member
-from support.install import copy_source, make, runtime_dir
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from support.hazelcast_member import Member, free_port
+from support.install import copy_source, make
 from support.machine import Machine, until
+from support.prefect_units import RUN_S, SERVE, SERVER, Prefect, make_blocks
 from support.service import Bridge
+from support.user_session import UserSession
+from support.watch import CHECK, SHORT, STATE, TIMER, URLS, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
@@ -16,72 +23,166 @@ USER = "someone"
 HOME = f"/home/{USER}"
 UNIT = "dolphin-scan-bridge"
 COPY = f"{HOME}/checkout"
+DASHBOARD = "dolphin-scan-bridge-dashboard.service"
+OFTEN = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=2\nAccuracySec=100ms\n"  # instead of a minute
+SOON = (
+    "[Service]\nExecStart=\nExecStart=/opt/scan-bridge/bin/scan-bridge-health check --all --act --exit-zero "
+    "--unless-checked-within 10s\n"
+)
 
 
 @pytest.fixture
-def as_user(fresh: Machine) -> Callable[..., str]:
-    """Runs a command as the user, in the user's session; what it printed."""
-    fresh.run("useradd", "--create-home", "--shell", "/bin/bash", USER)
-    fresh.run("loginctl", "enable-linger", USER)
-    bus = f"{runtime_dir(fresh, USER)}/bus"
-    until(lambda: fresh.run("test", "-e", bus, check=False).returncode == 0, 60, "no user manager")
+def session(fresh: Machine) -> UserSession:
+    """Of an ordinary user who lingers, with a checkout."""
+    session = UserSession(fresh, USER)
     copy_source(fresh, COPY)
     fresh.run("chown", "-R", USER, COPY)
-    environment = {
-        "HOME": HOME,
-        "XDG_RUNTIME_DIR": runtime_dir(fresh, USER),
-        "PATH": f"{HOME}/.local/bin:/usr/bin:/bin",
-    }
+    return session
 
-    def as_user(*command: str) -> str:
-        return fresh.run(*command, user=USER, env=environment, timeout_s=120).stdout
 
-    return as_user
+def installed_units(session: UserSession) -> list[str]:
+    """The paths of the units, which systemd has nothing against."""
+    units = session.run("sh", "-c", f"ls -d {HOME}/.config/systemd/user/dolphin-scan-bridge*").stdout.split()
+    assert session.run("systemd-analyze", "--user", "verify", "--man=no", *units).stdout == ""
+    return [unit.rpartition("/")[2] for unit in units]
+
+
+def assert_gone(session: UserSession) -> None:
+    """Nothing runs, and what is left is what uninstall keeps: the config and the state."""
+    assert session.run("pgrep", "-u", USER, "-f", "scan-bridge", check=False).stdout == ""
+    places = f"{HOME}/.local/opt {HOME}/.local/bin {HOME}/.config/systemd"
+    assert session.run("sh", "-c", f"find {places} -name '*scan-bridge*'").stdout == ""
+    assert session.run("sh", "-c", f"ls -d {HOME}/.prefect /tmp/tmp.* 2>/dev/null || true").stdout == ""
 
 
 def test_it_installs_runs_survives_upgrades_and_uninstalls(
-    fresh: Machine, own_member: Member, as_user: Callable[..., str]
+    session: UserSession, fresh: Machine, own_member: Member
 ) -> None:
     output = make(fresh, "install-user", source=COPY, user=USER, PREFECT="no")
     assert "systemctl --user enable --now dolphin-scan-bridge" in output
     assert "enable-linger" in output
-    bridge = Bridge(fresh, own_member, "scans", own_member.client())
+    bridge = Bridge(session, own_member, "scans", own_member.client())
     bridge.configure()
-    fresh.run("sh", "-c", f"cat /etc/scan-bridge/config.toml > {HOME}/.config/scan-bridge/config.toml")
-    as_user("systemctl", "--user", "enable", "--now", UNIT)
+    session.run("systemctl", "enable", "--now", UNIT)
     bridge.publishes()
 
-    def pid() -> str:
-        return as_user("systemctl", "--user", "show", UNIT, "--property=MainPID", "--value").strip()
+    assert SERVER not in installed_units(session)
+    first = bridge.pid
+    assert session.run("ps", "-o", "user=", "-p", str(first)).stdout.strip() == USER
+    session.run("kill", "-9", str(first))
+    bridge.publishes()
+    assert bridge.pid != first
 
-    units = as_user("sh", "-c", f"ls {HOME}/.config/systemd/user/dolphin-scan-bridge*").split()
-    assert as_user("systemd-analyze", "--user", "verify", "--man=no", *units) == ""
-    as_user("systemctl", "--user", "start", f"dolphin-scan-bridge-alarm@{UNIT}.service")
-    alarms = fresh.journal("--identifier=scan-bridge-alarm")
-    assert "dolphin-scan-bridge.service has failed" in str(alarms[-1]["MESSAGE"])
-    assert "Run: make" not in str(alarms[-1]["MESSAGE"]), "its program is found"
-    first = pid()
-    assert fresh.run("ps", "-o", "user=", "-p", first).stdout.strip() == USER
-    as_user("kill", "-9", first)
-    bridge.publishes(6)
-    assert pid() != first
-
-    as_user("sed", "-i", 's/^version = .*/version = "1.0.99"/', f"{COPY}/pyproject.toml")
-    second = pid()
+    session.run("sed", "-i", 's/^version = .*/version = "1.0.99"/', f"{COPY}/pyproject.toml")
+    second = bridge.pid
     make(fresh, "upgrade-user", source=COPY, user=USER)
-    assert pid() != second
+    assert bridge.pid != second
     bridge.publishes()
     assert (bridge.status() or {})["version"] == "1.0.99"
     for folder in (f"{HOME}/.local/opt/scan-bridge/bin", f"{COPY}/scripts"):
-        assert "active (running)" in as_user(f"{folder}/scan_bridge_restart.sh", "--user")
-    fresh.run("rm", "/etc/scan-bridge/config.toml")
-    assert "alive, heartbeat" in as_user("scan-bridge", "status"), "the user's own config is found"
+        assert "active (running)" in session.run(f"{folder}/scan_bridge_restart.sh", "--user").stdout
+    assert "alive, heartbeat" in session.run("scan-bridge", "status").stdout, "the user's own config is found"
 
     make(fresh, "uninstall-user", source=COPY, user=USER)
-    assert fresh.run("pgrep", "-u", USER, "-f", "scan-bridge", check=False).stdout == ""
-    assert as_user("ls", f"{HOME}/.config/scan-bridge").split() == ["config.toml", "state"]
-    assert as_user("sh", "-c", f"find {HOME}/.local {HOME}/.config/systemd -name '*scan-bridge*'") == ""
-    assert as_user("sh", "-c", f"ls -d {HOME}/.prefect /tmp/tmp.* 2>/dev/null || true") == ""
+    assert_gone(session)
+    assert session.run("ls", f"{HOME}/.config/scan-bridge").stdout.split() == ["config.toml", "state"]
+
+
+class Watched:
+    """The bridge, its check by Prefect, the timer and the dashboard, all of a user's."""
+
+    def __init__(self, session: UserSession, member: Member, inbox: Inbox) -> None:
+        self.session = session
+        self.bridge = Bridge(session, member, "scans", member.client())
+        self.watch = Watch(session, self.bridge, inbox)
+        self.page = f"127.0.0.1:{free_port()}"  # the machine shares the host's network
+        session.write(URLS, inbox.urls, mode="0600")
+        self.bridge.configure(
+            **{
+                **SHORT,
+                "health__spare_urls_file": f'"{HOME}/.config/scan-bridge/spare-urls"',
+                "health__probe_timeout_s": "20.0",  # beside a Prefect server that starts, a probe takes long
+                "health__rules__cpu__enabled": "false",
+                "health__dashboard__listen": f'"{self.page}"',
+            }
+        )
+        self.prefect = Prefect(session)
+        # Both made quicker, as a user would change them.
+        for name, unit, text in (("often", TIMER, OFTEN), ("soon", CHECK, SOON)):
+            session.write(f"/run/systemd/system/{unit}.d/{name}.conf", session.own(text))
+        session.run("systemctl", "daemon-reload")
+
+    def completed_by(self) -> str:
+        """Who ran the last check."""
+        return str(json.loads(self.session.read(f"{STATE}/state.json"))["completed_by"])
+
+    def until_told(self, inbox: Inbox, text: str) -> None:
+        """Wait until ops was told this."""
+        until(lambda: any(text in message.body for message in inbox.to("ops")), RUN_S, self.log)
+
+    def shown(self) -> dict[str, str]:
+        """The dashboard's sources, as the page would show them now."""
+        try:
+            with urllib.request.urlopen(f"http://{self.page}/api/state", timeout=5) as answer:
+                return {source["name"]: source["state"] for source in json.load(answer)["sources"]}
+        except OSError:
+            return {}
+
+    def log(self) -> str:
+        """What all of it logged last."""
+        return self.prefect.log() + self.bridge.log()
+
+
+@pytest.fixture
+def watched(session: UserSession, fresh: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watched]:
+    make(fresh, "install-user", source=COPY, user=USER)
+    watched = Watched(session, own_member, inbox)
+    watched.bridge.start()
+    watched.prefect.start()
+    with temporary_settings({PREFECT_API_URL: watched.prefect.api_url}):
+        make_blocks(inbox)
+        yield watched
+
+
+@pytest.mark.prefect
+@pytest.mark.xdist_group("prefect_units")
+def test_the_users_own_manager_runs_the_whole_watch(
+    watched: Watched, session: UserSession, fresh: Machine, inbox: Inbox, own_member: Member
+) -> None:
+    bridge, prefect = watched.bridge, watched.prefect
+    assert {SERVER, SERVE, CHECK, TIMER, DASHBOARD} <= set(installed_units(session))
+    with watched.watch.producer(), get_client(sync_client=True) as client:
+        watched.watch.publishing()
+        prefect.serve()
+        until(lambda: prefect.run(client).state_name == "Healthy", RUN_S, watched.log)
+        assert inbox.messages == []
+        session.run("systemctl", "start", DASHBOARD)
+        all_ok = dict.fromkeys(("Hazelcast", "Bridge", "systemd unit", "Health check", "Journal"), "ok")
+        until(lambda: watched.shown() == all_ok, 60, lambda: f"{watched.shown()}\n{watched.log()}")
+
+        frozen = bridge.kill("STOP")
+        until(lambda: prefect.run(client) and inbox.to("ops"), RUN_S, watched.log)
+        watched.until_told(inbox, "restarted by this check")
+        assert bridge.pid not in (0, frozen)
+        until(lambda: prefect.run(client).state_name == "Healthy" and not watched.watch.alerts(), RUN_S, watched.log)
+        assert watched.completed_by() == "prefect"
+
+        session.run("systemctl", "stop", SERVER)
+        session.run("systemctl", "start", TIMER)
+        until(lambda: watched.completed_by() == "timer", RUN_S, watched.log)
+        inbox.messages.clear()
+        own_member.kill()
+        watched.until_told(inbox, "hazelcast (Hazelcast away)")
+
+    session.run("systemctl", "start", f"dolphin-scan-bridge-alarm@{UNIT}.service")
+    alarm = session.journal("--identifier=scan-bridge-alarm", "-u", UNIT)[-1]
+    assert f"{UNIT}.service has failed" in alarm["MESSAGE"], "found under the failed unit's name"
+    assert "Run: make" not in alarm["MESSAGE"], "its program is found"
+
+    make(fresh, "uninstall-user", source=COPY, user=USER, PURGE="1")
+    assert_gone(session)
+    left = "find $HOME $XDG_RUNTIME_DIR -path $HOME/checkout -prune -o -name '*scan-bridge*' -print | grep -v systemd/"
+    assert session.run("sh", "-c", left, check=False).stdout == ""
 
 
 def test_root_is_told_to_use_the_other_installation(fresh: Machine) -> None:

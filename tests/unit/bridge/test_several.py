@@ -11,7 +11,7 @@ from bridge import config_file
 from bridge.cli import parser
 from bridge.command_line import EX_USAGE, parse
 from bridge.config import Config, load
-from bridge.config_file import name_of, path_of
+from bridge.config_file import folder_of_all, name_of, path_of
 from healthcheck.config import settings
 
 SOURCE = '[source]\nroot = "/data/scans"\n'
@@ -87,6 +87,45 @@ def test_two_that_say_nothing_share_nothing(folder: Path) -> None:
     assert (str(plain.health.state_dir), str(plain.health.spare_state_dir)) == (
         *("/var/lib/scan-bridge-healthcheck", "/run/scan-bridge-healthcheck"),
     )
+
+
+def test_the_users_own_are_of_the_users_manager_and_state(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONFIG", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
+    own = folder / "config" / "scan-bridge"
+    plain, further = (settings.load(written(own / file)).health for file in ("config.toml", "b.toml"))
+    assert (plain.manager, plain.systemctl, plain.journalctl) == ("user", "systemctl --user", "journalctl --user")
+    assert plain.state_dir == folder / "state/scan-bridge/healthcheck"
+    assert plain.spare_state_dir == folder / "run/scan-bridge-healthcheck"
+    assert (further.manager, further.unit) == ("user", "dolphin-scan-bridge@b.service")
+    assert further.state_dir == plain.state_dir / "@b"
+    assert further.spare_state_dir == plain.spare_state_dir / "@b"
+    of_the_system = settings.load(written(folder / "config.toml")).health
+    assert (of_the_system.manager, of_the_system.systemctl) == ("system", "systemctl")
+    chosen = written(own / "config.toml", '[health]\nmanager = "system"\n')
+    assert settings.load(chosen).health.manager == "system"
+
+
+def test_for_a_service_of_the_system_its_folder_is_nobodys_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """XDG_CONFIG_HOME=%E in its unit makes them one."""
+    etc = folder / "scan-bridge"
+    monkeypatch.setattr(config_file, "CONFIG_DIR", etc)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    health = settings.load(written(etc / "b.toml")).health
+    assert (health.manager, str(health.state_dir)) == ("system", "/var/lib/scan-bridge-healthcheck/@b")
+
+
+def test_all_bridges_are_looked_for_in_the_users_own_folder_if_it_has_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(folder / "config.toml")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "home"))
+    assert folder_of_all() == folder
+    written(folder / "home" / "scan-bridge" / "b.toml")
+    assert folder_of_all() == folder / "home" / "scan-bridge"
+    monkeypatch.setenv("SCAN_BRIDGE_CONFIG", "/elsewhere/config.toml")
+    assert folder_of_all() == Path("/elsewhere")
 
 
 def test_what_the_file_says_counts_and_the_environment_before_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from support import process
 SYSTEMD = Path(__file__).parents[3] / "systemd"
 UNITS = sorted(path for path in SYSTEMD.iterdir() if path.suffix in (".service", ".timer"))
 NEEDS_ROOT = re.compile(
-    r"(User|Group|SupplementaryGroups|Protect\w+|Private\w+|ProcSubset|Capability\w+|Ambient\w+|IPAddress\w+)="
+    r"(User|Group|SupplementaryGroups|DynamicUser|Protect\w+|Private\w+|ProcSubset|Capability\w+|Ambient\w+|IPAddress\w+)="
 )
 
 
@@ -33,7 +33,9 @@ def settings(lines: list[str]) -> dict[str, list[str]]:
 def test_what_needs_privileges_is_left_out_and_all_else_is_kept(unit: Path) -> None:
     lines = made(unit)
     assert not [line for line in lines if NEEDS_ROOT.match(line)]
-    before, after = settings(unit.read_text().splitlines()), settings(lines)
+    # The home is the user's own.
+    kept = [line for line in unit.read_text().splitlines() if not line.startswith("Environment=HOME=")]
+    before, after = settings(kept), settings(lines)
     gone = {name for name in before if not NEEDS_ROOT.match(f"{name}=")} - set(after)
     assert gone <= {"RemoveIPC", "KeyringMode", "DevicePolicy", "Wants", "After"}
     assert {name: len(values) for name, values in after.items()} == {name: len(before[name]) for name in after}
@@ -54,6 +56,25 @@ def test_the_bridge_is_supervised_as_by_the_system() -> None:
     for name in ("Type", "WatchdogSec", "Restart", "RestartSec", "OnFailure", "StartLimitBurst", "MemoryMax"):
         assert ours[name] == theirs[name]
     assert ours["StateDirectory"] == ["scan-bridge/state"], "apart from the config, which may be in the same folder"
+
+
+def test_every_state_has_a_folder_of_its_own_beside_the_others() -> None:
+    folders = {}
+    for unit in UNITS:
+        ours = settings(made(unit))
+        if state := ours.get("StateDirectory"):
+            folders[unit.name] = state
+            assert ours["WorkingDirectory"] == [f"%S/{state[0]}"]
+    assert folders == {
+        "dolphin-scan-bridge.service": ["scan-bridge/state"],
+        "dolphin-scan-bridge-healthcheck.service": ["scan-bridge/healthcheck"],
+        "dolphin-scan-bridge-healthcheck-fallback.service": ["scan-bridge/healthcheck"],
+        "dolphin-scan-bridge-prefect.service": ["scan-bridge/prefect"],
+    }
+
+
+def test_the_alarm_is_found_by_the_users_unit() -> None:
+    assert "USER_UNIT=%i.service" in "\n".join(made(SYSTEMD / "dolphin-scan-bridge-alarm@.service")).split()
 
 
 def test_the_unit_of_further_bridges_is_the_same_but_for_what_is_apart() -> None:
