@@ -51,6 +51,7 @@ settle_paths() {
         CONFIG_DIR=${XDG_CONFIG_HOME:-$HOME/.config}/scan-bridge
         UNIT_DIR=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
         BIN_DIR=$HOME/.local/bin
+        STATE_DIR=${XDG_STATE_HOME:-$HOME/.local/state}/scan-bridge
         SYSTEMCTL=(systemctl --user)
     else
         PREFIX=${PREFIX:-/opt/scan-bridge}
@@ -173,7 +174,12 @@ activate() {
 put_files() {
     local share=$1/share/scan-bridge file
     for file in "$share"/units/*; do put 644 "$file" "$UNIT_DIR/${file##*/}"; done
-    [ "$SCOPE" = user ] || put 644 "$share/polkit.rules" "$POLKIT_DIR/50-scan-bridge.rules"
+    if [ "$SCOPE" = system ]; then
+        put 644 "$share/polkit.rules" "$POLKIT_DIR/50-scan-bridge.rules"
+    else
+        # The check's own, for its commands too; the units would make it elsewhere until systemd 253.
+        install -d -m 700 "$STATE_DIR" "$STATE_DIR/healthcheck"
+    fi
     install -d "$DESTDIR$BIN_DIR"
     for file in scan-bridge scan-bridge-health; do ln -sfn "$PREFIX/bin/$file" "$DESTDIR$BIN_DIR/$file"; done
 }
@@ -372,7 +378,7 @@ do_uninstall() {
 purge() {
     local user
     if [ "$SCOPE" = user ]; then
-        rm -rf "$CONFIG_DIR" "$UNIT_DIR"/dolphin-scan-bridge*.d "${XDG_STATE_HOME:-$HOME/.local/state}/scan-bridge" \
+        rm -rf "$CONFIG_DIR" "$UNIT_DIR"/dolphin-scan-bridge*.d "$STATE_DIR" \
             "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/scan-bridge-healthcheck"
         say "removed $CONFIG_DIR and the state"
         return

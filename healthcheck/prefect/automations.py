@@ -36,7 +36,9 @@ class Ensured:
     untold: dict[Block, str]
 
 
-def shipped(name: str, blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR) -> tuple[Automation, ...]:
+def shipped(
+    name: str, blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR, systemctl: str = "systemctl"
+) -> tuple[Automation, ...]:
     """The Automations as they should be.
 
     Args:
@@ -44,6 +46,7 @@ def shipped(name: str, blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_
         blocks: ids of the notification blocks they tell. Without any they do nothing but leave their own
             `prefect.automation.triggered` event, and say so.
         silent_for: how long no check may complete.
+        systemctl: how the manager of the check's units is asked.
     """
     note = KEPT if blocks else f"{KEPT} TELLS NOBODY: health.groups.{GROUP} has no block that Prefect has."
     of_bridge = {"prefect.resource.id": f"{EVENT_PREFIX}{name}"}
@@ -66,8 +69,8 @@ def shipped(name: str, blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_
                 blocks,
                 f"scan bridge {name}: the health check is silent",
                 f"No health check of {name} has completed for {silent_for / timedelta(minutes=1):g} min.\n"
-                "Whether the bridge is well is not known here. Look on its host (without root: systemctl --user): "
-                "systemctl status dolphin-scan-bridge-healthcheck dolphin-scan-bridge",
+                "Whether the bridge is well is not known here. Look on its host: "
+                f"{systemctl} status dolphin-scan-bridge-healthcheck dolphin-scan-bridge",
             ),
         ),
         Automation(
@@ -99,7 +102,8 @@ def ensure(config: HealthConfig, name: str | None = None) -> Ensured:
     """
     ids, untold = find_blocks(config.health.addresses[GROUP])
     changed = []
-    for old, wanted in zip(OLD_NAMES, shipped(name or config.status.instance, tuple(ids.values())), strict=True):
+    every = shipped(name or config.status.instance, tuple(ids.values()), systemctl=config.health.systemctl)
+    for old, wanted in zip(OLD_NAMES, every, strict=True):
         with get_client(sync_client=True) as client:
             found = client.read_automations_by_name(wanted.name)
             before = [] if found else client.read_automations_by_name(old)

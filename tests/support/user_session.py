@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 
@@ -59,5 +60,5 @@ class UserSession(Machine):
             ("/run/systemd/system", f"{self._run}/systemd/user"),
             ("/var/lib/scan-bridge-healthcheck", f"{self.home}/.local/state/scan-bridge/healthcheck"),
         ):
-            word = word.replace(system, own)
+            word = re.sub(rf"(?<![\w.]){system}", own, word)
         return word
