@@ -30,6 +30,7 @@ class BridgeReport:
     stopped: bool
     source_state: str
     newest: OrderKey | None  # on its disk
+    keeps_history: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def parse_report(text: str, map_name: str, scan_key: str) -> BridgeReport | None
             stopped=entry.get("state") == "stopped",
             source_state=str(entry["source"]["state"]),
             newest=newest and OrderKey(int(newest["mtime_ns"]), str(newest["path"])),
+            keeps_history=entry.get("history") is not None,
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
@@ -118,6 +120,11 @@ class Circumstances:
             return f"no answer for {now_s - asked_s:.1f} s"
         return self._away
 
+    def without_history(self, now_s: float) -> str:
+        """The bridges that are alive, if there are any and none of them keeps a history; else nothing."""
+        alive = [bridge.report for bridge in self._bridges.values() if bridge.alive(now_s)]
+        return "" if any(report.keeps_history for report in alive) else _names(alive)
+
     def cause(self, scan: Scan, now_s: float) -> tuple[StaleCause, str]:
         """Why `scan` is still the newest, and what was seen of it."""
         if away := self.away(now_s):
@@ -132,8 +139,11 @@ class Circumstances:
         ahead = max((report.newest for report in seeing if report.newest), default=None)
         if ahead is not None and ahead > scan.key:
             return StaleCause.BRIDGE_BEHIND, printable(ahead.path)
-        names = ", ".join(sorted(report.instance for report in seeing))
-        return StaleCause.PRODUCER_STOPPED, f"{names} sees nothing newer on disk"
+        return StaleCause.PRODUCER_STOPPED, f"{_names(seeing)} sees nothing newer on disk"
+
+
+def _names(reports: list[BridgeReport]) -> str:
+    return ", ".join(sorted(report.instance for report in reports))
 
 
 def _silence(bridges: list[LastHeard], now_s: float) -> str:

@@ -65,6 +65,7 @@ class History(Iterator[Scan]):
         self._added: deque[str] = deque()
         self._looked_s: float | None = None
         self._told = False
+        self._warned = False
         self._listener = KeyListener(settings.history_map, self._on_added, self._on_connected) if follow else None
         if self._listener:
             connection.listen(self._listener)
@@ -137,6 +138,9 @@ class History(Iterator[Scan]):
         for key in map(read_key, found):
             if key is not None:
                 self._want(key)
+        if not self._known and not self._warned and (names := self._newest.without_history()):
+            self._warned = True
+            log.warning("%s holds nothing: %s keeps no history (history.keep_s = 0)", self._settings.history_map, names)
         if len(self._known) > MOST_KNOWN:
             newest = sorted(self._known)[MOST_KNOWN // 2 :]
             self._floor, self._known = newest[0], {*newest, *self._wanted}

@@ -64,6 +64,10 @@ class Newest:
             return NoScan(f"{self._where} {self._unusable}")
         return None if now_s < self._decided_by_s else Unreachable(f"Hazelcast {self._settings.address}: {away}")
 
+    def without_history(self) -> str:
+        """The bridges that are alive, if there are any and none of them keeps a history; else nothing."""
+        return self._circumstances.without_history(steady_s())
+
     def patience_s(self, state: Scan | NoFreshScan | None) -> float:
         """For how long nothing can change from `state` but by what Hazelcast says."""
         if isinstance(state, Scan):

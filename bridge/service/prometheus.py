@@ -123,6 +123,10 @@ class Exporter(Collector):
         yield per_minute
         yield _gauge("waiting_files", "Files waiting to be published or to become complete.", reading.waiting_files)
         yield _gauge("hazelcast_connected", "1 if connected to Hazelcast, else 0.", reading.connected)
+        if (history := status.history) is not None:
+            if history.missing is not None:
+                yield _gauge("history_missing", "Scans on disk that are not in the history yet.", history.missing)
+            yield _gauge("history_behind_seconds", "For how long the history has not been complete.", history.behind_s)
         states = ("ok", "empty", "missing", "unreadable")
         yield _one_of("source_state", "State of the folder.", "state", states, status.source.state)
         modes = ("inotify", "polling")

@@ -77,6 +77,7 @@ def test_the_lock_file_leaves_the_choice_of_the_registry_to_the_reader() -> None
         ("ScanBridgeProducerStopped", (RULES.stale_data.critical_s,)),
         ("ScanBridgeStuck", (RULES.stale_data.critical_s,)),
         ("ScanBridgeLagHigh", (RULES.high_lag.warning_s,)),
+        ("ScanBridgeHistoryBehind", (RULES.history_behind.after_s,)),
         ("ScanBridgeMemoryHigh", (RULES.memory.warning_mb, RULES.memory.critical_mb)),
         ("ScanBridgeMemoryCritical", (RULES.memory.critical_mb,)),
         ("ScanBridgeCpuHigh", (RULES.cpu.warning_percent, RULES.cpu.critical_percent)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import threading
 import time
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 from hazelcast import HazelcastClient
+from hazelcast.core import HazelcastJsonValue
 from support.bridge_process import eventually
 from support.hazelcast_member import Member
 from support.relay import Relay
@@ -202,3 +204,35 @@ def test_old_keys_are_forgotten_but_what_they_stood_for_does_not_come_again(
     more = [writer.keep(str(number), BEGIN_NS + number) for number in range(20, 60)]
 
     assert sources(history, 40) == [of.source for of in more]
+
+
+def test_following_a_history_that_no_bridge_keeps_says_so_once(
+    consume: NewConsumer,
+    member: Member,
+    writer: Writer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_module, "LOOK_S", 0.1)
+    writer.publish("newest")
+    now = datetime.now(UTC).isoformat()
+    status = {
+        "instance": "bridge-1",
+        "heartbeat_at": now,
+        "heartbeat_s": 60.0,
+        "source": {"state": "ok"},
+        "newest": None,
+    }
+    writer.statuses.set("bridge-1", HazelcastJsonValue(json.dumps(status)))
+    consumer = consume(member, writer)
+
+    with consumer.history(BEGIN_NS, follow=True) as history:
+        following = threading.Thread(target=lambda: next(history), daemon=True)
+        following.start()
+        eventually(lambda: "keeps no history" in caplog.text, lambda: caplog.text, PATIENCE_S)
+        kept = writer.keep("late", BEGIN_NS)
+        following.join(PATIENCE_S)
+
+    assert not following.is_alive(), f"{kept.source} was not handed out"
+    told = [record.getMessage() for record in caplog.records if "keeps no history" in record.getMessage()]
+    assert told == [f"{writer.history.name} holds nothing: bridge-1 keeps no history (history.keep_s = 0)"]

@@ -48,12 +48,14 @@ class Nobody:
 
 
 @pytest.fixture
-def exported(new_bridge: NewBridge, tmp_path: Path) -> Exported:
+def exported(new_bridge: NewBridge, tmp_path: Path, map_name: str) -> Exported:
     """What a running bridge that has published a scan exports, and one check of it."""
     address, textfile = f"127.0.0.1:{free_port()}", tmp_path / "health.prom"
     health = {"scope": "remote", "textfile": str(textfile)}
     health |= {"state_dir": str(tmp_path), "spare_state_dir": str(tmp_path)}
-    bridge = new_bridge(metrics={"listen": address}, health=health)
+    bridge = new_bridge(
+        metrics={"listen": address}, health=health, history={"keep_s": 3600.0, "map": f"{map_name}_history"}
+    )
     land(bridge.root, f"{day()}/scan.arrow")
     bridge.start()
 
@@ -62,7 +64,12 @@ def exported(new_bridge: NewBridge, tmp_path: Path) -> Exported:
             return response.read().decode()
 
     scraped()  # READY=1 comes when there is an answer
-    published = eventually(lambda: "scan_bridge_published_total 1.0" in (text := scraped()) and text, scraped)
+    published = eventually(
+        lambda: (
+            "scan_bridge_published_total 1.0" in (text := scraped()) and "scan_bridge_history_missing" in text and text
+        ),
+        scraped,
+    )
     run_check(load(bridge.config_path), Nobody(), by="test")
     return Exported(published, textfile.read_text())
 

@@ -16,7 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.hazelcast_member import free_port
 
 from bridge import __version__
-from bridge.model.status import BridgeStatus, Counters, NewestStatus, PublishedStatus, SourceStatus, from_ns
+from bridge.model.status import (
+    BridgeStatus,
+    Counters,
+    HistoryStatus,
+    NewestStatus,
+    PublishedStatus,
+    SourceStatus,
+    from_ns,
+)
 from bridge.service import prometheus
 from bridge.service.metrics import Metrics
 from bridge.service.prometheus import Exporter, Reading
@@ -38,6 +46,8 @@ TYPES = {
     "scan_bridge_scans_per_minute": "gauge",
     "scan_bridge_waiting_files": "gauge",
     "scan_bridge_hazelcast_connected": "gauge",
+    "scan_bridge_history_missing": "gauge",
+    "scan_bridge_history_behind_seconds": "gauge",
     "scan_bridge_source_state": "gauge",
     "scan_bridge_watch_mode": "gauge",
     "scan_bridge_process_cpu_seconds": "counter",
@@ -54,8 +64,10 @@ ONCE_PUBLISHED = {
     "scan_bridge_scan_bytes",
 }
 
+OF_HISTORY = {"scan_bridge_history_missing", "scan_bridge_history_behind_seconds"}
 
-def status(metrics: Metrics, *, published: bool = True, newest: bool = True) -> BridgeStatus:
+
+def status(metrics: Metrics, *, published: bool = True, newest: bool = True, history: bool = True) -> BridgeStatus:
     """The status of a bridge whose last scan was written 2 s ago, and the newest on disk 1 s ago."""
     now_s, now_ns = time.monotonic(), time.time_ns()
     return BridgeStatus(
@@ -79,6 +91,7 @@ def status(metrics: Metrics, *, published: bool = True, newest: bool = True) -> 
         if published
         else None,
         newest=NewestStatus(path="2026-03-24/b.arrow", mtime_ns=now_ns - 10**9) if newest else None,
+        history=HistoryStatus(missing=12, behind_s=3.5) if history else None,
         counters=metrics.counters(),
         lag_ms=metrics.lag_quantiles(now_s),
         files_per_min_1m=metrics.files_per_min(now_s, 60),
@@ -141,6 +154,8 @@ def test_values_are_the_bridges_own(exporter: Exporter, scrape: Callable[[], Scr
     assert seen["scan_bridge_sequence"] == 42
     assert seen["scan_bridge_scan_bytes"] == 100_400
     assert seen["scan_bridge_waiting_files"] == 9
+    assert seen["scan_bridge_history_missing"] == 12
+    assert seen["scan_bridge_history_behind_seconds"] == 3.5
     assert seen["scan_bridge_hazelcast_connected"] == 1
     assert seen.values[("scan_bridge_source_state", ("state", "ok"))] == 1
     assert seen.values[("scan_bridge_source_state", ("state", "missing"))] == 0
@@ -164,11 +179,12 @@ def test_a_lag_counts_in_its_bucket_and_those_above(exporter: Exporter, scrape: 
 
 
 def test_what_is_not_known_is_left_out_not_zero(exporter: Exporter, scrape: Callable[[], Scraped]) -> None:
-    exporter.observe(lambda: reading(status(Metrics(), published=False, newest=False), connected=False))
+    of = status(Metrics(), published=False, newest=False, history=False)
+    exporter.observe(lambda: reading(of, connected=False))
 
     seen = scrape()
 
-    assert set(TYPES) - set(seen.families) == ONCE_PUBLISHED | {"scan_bridge_newest_file_age_seconds"}
+    assert set(TYPES) - set(seen.families) == ONCE_PUBLISHED | OF_HISTORY | {"scan_bridge_newest_file_age_seconds"}
     assert seen["scan_bridge_hazelcast_connected"] == 0
 
 
