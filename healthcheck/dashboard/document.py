@@ -22,7 +22,7 @@ from healthcheck.model.observation import Answer, Known, value_of
 from healthcheck.model.report import Report
 from healthcheck.text import duration, foreign
 
-REPORT_OLD_S = 30.0  # a look is due every five seconds
+REPORT_OLD_S = 30.0  # a look is due every ten seconds, or 25 before the page was opened
 PAST_ALERTS = 5
 MOST_LINE = 600  # characters of a journal line
 

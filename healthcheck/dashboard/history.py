@@ -21,7 +21,7 @@ class Step:
 
 
 class PlotHistory:
-    """Fed once a second; keeps the worst of each step. Not thread-safe."""
+    """Fed every second, or every few while nobody looks; keeps the worst of each step. Not thread-safe."""
 
     def __init__(self) -> None:
         self._steps: deque[Step] = deque(maxlen=KEPT_S // STEP_S)

@@ -99,7 +99,7 @@ def run(config_path: Path) -> int:
         watch.start()
     log.info("dashboard at http://%s/", settings.listen)
     with server:
-        server.serve_forever(poll_interval=0.2)
+        server.serve_forever(poll_interval=0.5)
     return 0
 
 

@@ -1,4 +1,5 @@
-"""Keeps looking, for the dashboard: at the map every second, at everything else as a check does, every five.
+"""Keeps looking, for the dashboard: at the map every second, at everything else as a check does, every ten.
+While nobody asks what was seen, only so often that the plots go on and the first page is not old.
 
 Looks only: it sends nothing, restarts nothing and writes nothing. Each source keeps its last answer and when that was,
 so that the page can say since when something is not known.
@@ -38,7 +39,11 @@ log = logging.getLogger(__name__)
 
 CLIENT_NAME = "scan-bridge-dashboard"
 POLL_S = 1.0
-LOOK_S = 5.0
+LOOK_S = 10.0
+# Nobody has the page open that has not asked for so long: it asks every two seconds.
+UNASKED_S = 15.0
+UNASKED_POLL_S = 5.0
+UNASKED_LOOK_S = 25.0  # the page calls a look old after 30 s
 MOST_PAUSE_S = 5.0  # between attempts to connect
 JOURNAL_LINES = 20
 COMMAND_S = 5.0
@@ -59,9 +64,9 @@ class Watch:
         self._look_now = threading.Event()
         hazelcast = config.hazelcast
         calls_s = hazelcast.connect_timeout_s * len(hazelcast.members) + 3 * hazelcast.call_timeout_s
-        self._poll_hangs_s = calls_s + MOST_PAUSE_S + HANGS_S
-        self._look_hangs_s = config.health.probe_timeout_s + COMMAND_S + PREFECT_S + LOOK_S + HANGS_S
-        self._polled_s = self._looked_s = time.monotonic()
+        self._poll_hangs_s = calls_s + max(MOST_PAUSE_S, UNASKED_POLL_S) + HANGS_S
+        self._look_hangs_s = config.health.probe_timeout_s + COMMAND_S + PREFECT_S + UNASKED_LOOK_S + HANGS_S
+        self._polled_s = self._looked_s = self._asked_s = time.monotonic()
 
     def start(self) -> None:
         """Look from now on, until the process ends."""
@@ -70,6 +75,9 @@ class Watch:
 
     def overview(self) -> tuple[Overview, dict[str, Any]]:
         """What is known, and the history as a document. A source whose thread hangs is known no more."""
+        was_asked, self._asked_s = self._is_asked, time.monotonic()
+        if not was_asked:
+            self._look_now.set()
         with self._lock:
             overview, history = self._overview, self._history.document()
         if (hangs_s := time.monotonic() - self._polled_s) > self._poll_hangs_s:
@@ -92,6 +100,10 @@ class Watch:
         """Whether one of the threads makes no progress."""
         now_s = time.monotonic()
         return now_s - self._polled_s > self._poll_hangs_s or now_s - self._looked_s > self._look_hangs_s
+
+    @property
+    def _is_asked(self) -> bool:
+        return time.monotonic() - self._asked_s < UNASKED_S
 
     # ---- the map
 
@@ -116,6 +128,8 @@ class Watch:
                 pause_s = min(MOST_PAUSE_S, POLL_S * 2 ** min(failures - 1, 8)) * random.uniform(0.7, 1.0)  # noqa: S311
             self._polled_s = time.monotonic()
             await asyncio.sleep(pause_s)
+            while not self._is_asked and time.monotonic() - self._polled_s < UNASKED_POLL_S:
+                await asyncio.sleep(POLL_S)
 
     def _watched(self) -> Watched:
         """Which bridge is watched, as the last look at the unit has it."""
@@ -168,7 +182,7 @@ class Watch:
             run = self._ask(lambda overview: overview.run, self._last_run)
             with self._lock:
                 self._overview = replace(self._overview, warnings=warnings, run=run)
-            self._look_now.wait(LOOK_S)
+            self._look_now.wait(LOOK_S if self._is_asked else UNASKED_LOOK_S)
 
     def _ask(self, which: Callable[[Overview], Heard[T]], ask: Callable[[], T]) -> Heard[T]:
         before = which(self._overview)
