@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 
@@ -21,6 +22,7 @@ exit codes (check: as Nagios has them):
   78 serve: the configuration is not valid
 """
 EX_SOFTWARE = 70  # sysexits.h
+LASTING = ("serve", "dashboard")  # the others end within seconds
 
 EXAMPLES = {
     None: """\
@@ -83,6 +85,8 @@ def main(argv: list[str] | None = None) -> int:
         line.error("--all means every bridge of this host: it goes with neither --config nor --instance")
     if argv is None and arguments.command != "serve":
         interrupt.end_at_once()
+    if argv is None and arguments.command not in LASTING:
+        gc.disable()  # little of what is imported and seen is garbage, and it ends soon
     try:
         from healthcheck import commands
 
