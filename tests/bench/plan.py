@@ -62,6 +62,7 @@ FULL = Plan(
         *(Series(size, 1.0, 60.0, 2, mixed=True) for size in (10 * KB, 100 * KB, MB)),
         Series(10 * MB, 1.0, 15.0, 4, mixed=False),
         Series(10 * KB, 10.0, 60.0, 1, mixed=True),
+        Series(100 * KB, 5.0, 60.0, 2, mixed=True),
         Series(100 * KB, 10.0, 100.0, 3, mixed=True),
         Series(MB, 10.0, 60.0, 1, mixed=True),
         Series(10 * MB, 10.0, 5.0, 4, mixed=False),

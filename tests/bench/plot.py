@@ -10,7 +10,13 @@ from bench.lag import Lags
 from bench.plan import FLAT_OUT
 from bench.quantiles import quantile
 
-COLOURS = {"floor": "#9aa0a6", "bridge": "#1a73e8", "loop-0.1s": "#f9ab00", "loop-1s": "#d93025"}
+COLOURS = {
+    "floor": "#9aa0a6",
+    "floor-swap": "#5f6368",
+    "bridge": "#1a73e8",
+    "loop-0.1s": "#f9ab00",
+    "loop-1s": "#d93025",
+}
 
 
 def draw(results: list[Lags], path: Path, caption: str) -> None:

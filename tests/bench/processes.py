@@ -115,13 +115,15 @@ class Bridge(Measured):
 class Floor(Measured):
     """See floor.py."""
 
-    def __init__(self, member: Member, place: Path, size: int) -> None:
-        super().__init__("floor", member, place)
+    def __init__(self, member: Member, place: Path, size: int, *, swaps: bool = False) -> None:
+        """`swaps`: by compare-and-set."""
+        super().__init__("floor-swap" if swaps else "floor", member, place)
         self._size = size
+        self._call = "replace" if swaps else "set"
 
     def command(self) -> list[str]:
         """The child process."""
-        return [sys.executable, "-P", "-m", "bench.floor", *self._client_arguments(), str(self._size)]
+        return [sys.executable, "-P", "-m", "bench.floor", *self._client_arguments(), str(self._size), self._call]
 
 
 class PollingLoop(Measured):

@@ -111,6 +111,7 @@ class Session:
         bridge = Bridge(self._member, place)
         processes: list[Measured] = [
             Floor(self._member, place, size),
+            Floor(self._member, place, size, swaps=True),
             bridge,
             PollingLoop(self._member, place, 0.1),
             PollingLoop(self._member, place, 1.0),
