@@ -55,6 +55,10 @@ setup: ## make .venv and fetch Hazelcast (and a Java if there is none); done by 
 test: ## run every test; as root it installs what they need from Debian (ARGS="..." goes to pytest)
 	@scripts/test.sh $(ARGS)
 
+.PHONY: test-machine
+test-machine: ## run the tests in emulated machines, as root: kernel, memory, network folders, power; QUICK=1: minutes
+	@WORKERS=0 scripts/test.sh tests/machine $(if $(QUICK),-m quick) $(ARGS)
+
 .PHONY: test-unit
 test-unit: setup ## run the quick tests that need neither services nor root
 	@$(PYTHON) -m pytest tests/unit --numprocesses logical --dist loadgroup -m "not exhaustive and not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)

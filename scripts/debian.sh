@@ -31,6 +31,9 @@ LIST="
     maven                    mvn             java
     nodejs                   node            node
     npm                      npm             node
+    qemu-system-x86          qemu-system-x86_64  machine
+    qemu-utils               qemu-img        machine
+    e2fsprogs                mke2fs          machine
 "
 
 # Prints the lines of LIST whose package is missing.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from support import process
@@ -52,22 +53,29 @@ def missing_requirement() -> str | None:
 
 def rootfs() -> Path:
     """A Debian root with systemd, polkit and Python, and nothing of this project. Built if missing."""
-    return cached(f"rootfs-{short_hash(SUITE, *PACKAGES, HOSTS)}", _debootstrap, keep=2)
+    return cached(
+        f"rootfs-{short_hash(SUITE, *PACKAGES, HOSTS)}", lambda root: debootstrap(root, SUITE, PACKAGES), keep=2
+    )
 
 
-def wheelhouse() -> Path:
+def wheelhouse(suite: str = SUITE, root: Callable[[], Path] = rootfs) -> Path:
     """A folder with the locked packages, downloaded by the root's own Python. Filled if missing."""
     locks = (REPOSITORY / "requirements" / name for name in ("build.txt", "prefect.txt"))
-    name = f"wheels-{short_hash(SUITE, *(lock.read_text() for lock in locks))}"
-    return cached(name, lambda folder: _download_wheels(rootfs(), folder), keep=4)
+    name = f"wheels-{short_hash(suite, *(lock.read_text() for lock in locks))}"
+    return cached(name, lambda folder: _download_wheels(root(), folder), keep=4)
 
 
-def _debootstrap(target: Path) -> None:
+def debootstrap(target: Path, suite: str, packages: Sequence[str]) -> None:
+    """Make a root of these packages in an empty folder.
+
+    Raises:
+        RuntimeError: it failed; with the end of its output.
+    """
     command = [
         "debootstrap",
         "--variant=minbase",
-        f"--include={','.join(PACKAGES)}",
-        SUITE,
+        f"--include={','.join(packages)}",
+        suite,
         str(target),
         *([MIRROR] if MIRROR else []),
     ]

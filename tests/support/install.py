@@ -52,17 +52,19 @@ def copy_source(machine: Machine, path: str) -> None:
 def installed() -> Path:
     """The root of a machine on which `make install` was run with this checkout. Made if missing: a minute or two."""
     base, wheels = image.rootfs(), image.wheelhouse()
-
-    def install(root: Path) -> None:
-        root.rmdir()
-        process.run(["cp", "--archive", base, root], check=True, timeout_s=COPY_TIMEOUT_S)
-        with Machine(root, binds_ro={image.REPOSITORY: SOURCE, wheels: WHEELS}, lasting=True) as machine:
-            make(machine, "install")
-
-    return cached(f"installed-{image.short_hash(base.name, wheels.name, _sources())}", install, keep=KEPT_ROOTS)
+    name = f"installed-{image.short_hash(base.name, wheels.name, sources())}"
+    return cached(name, lambda root: install_into(root, base, wheels), keep=KEPT_ROOTS)
 
 
-def _sources() -> str:
+def install_into(root: Path, base: Path, wheels: Path) -> None:
+    """Fill the empty folder `root` with `base`, boot it, and run `make install` there."""
+    root.rmdir()
+    process.run(["cp", "--archive", base, root], check=True, timeout_s=COPY_TIMEOUT_S)
+    with Machine(root, binds_ro={image.REPOSITORY: SOURCE, wheels: WHEELS}, lasting=True) as machine:
+        make(machine, "install")
+
+
+def sources() -> str:
     """What the sources are, with their modes."""
     listed = []
     for name in SOURCES:

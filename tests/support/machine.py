@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import signal
 import subprocess
@@ -17,14 +16,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from support import leftovers, process
+from support.host import COMMAND_TIMEOUT_S, Host, command
 
 T = TypeVar("T")
 
 BOOT_TIMEOUT_S = 60
-COMMAND_TIMEOUT_S = 60
 POLL_S = 0.05
 _numbers = itertools.count(1)
 
@@ -44,7 +43,7 @@ def until(condition: Callable[[], T], timeout_s: float, what: str | Callable[[],
         time.sleep(POLL_S)
 
 
-class Machine:
+class Machine(Host):
     """A booted container. Use as a context manager."""
 
     def __init__(
@@ -87,43 +86,8 @@ class Machine:
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the machine, as root or `user`, and return its output.
-
-        Raises:
-            AssertionError: it exited non-zero and `check`; the message has its output.
-            subprocess.TimeoutExpired: it did not end in `timeout_s` seconds; it is killed.
-        """
-        environment = {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LANG": "C.UTF-8",
-            "SYSTEMD_PAGER": "",
-            "SYSTEMD_COLORS": "0",
-            **(env or {}),
-        }
-        command = ["nsenter", "-t", str(self.leader), "-a", "env", "-i"]
-        command += [f"{name}={value}" for name, value in environment.items()]
-        if user:
-            command += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        return process.run([*command, *argv], stdin=stdin or "", timeout_s=timeout_s, check=check)
-
-    def write(self, path: str, text: str, mode: str = "0644") -> None:
-        """Write a file in the machine, with its folders."""
-        script = 'mkdir -p "${1%/*}" && cat > "$1" && chmod "$2" "$1"'
-        self.run("sh", "-c", script, "sh", path, mode, stdin=text)
-
-    def read(self, path: str) -> str:
-        """A file's text."""
-        return self.run("cat", path).stdout
-
-    def show(self, unit: str, *properties: str) -> dict[str, str]:
-        """`systemctl show`: a unit's properties as systemd prints them."""
-        output = self.run("systemctl", "show", unit, *(f"--property={name}" for name in properties)).stdout
-        return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
-
-    def journal(self, *arguments: str) -> list[dict[str, Any]]:
-        """`journalctl -o json` with these arguments, oldest first."""
-        output = self.run("journalctl", "--no-pager", "--quiet", "-o", "json", "--all", *arguments).stdout
-        return [json.loads(line) for line in output.splitlines()]
+        inside = ["nsenter", "-t", str(self.leader), "-a", *command(argv, user, env)]
+        return process.run(inside, stdin=stdin or "", timeout_s=timeout_s, check=check)
 
     def host_pid(self, pid: int) -> int:
         """The pid, as the host sees it, of a process in the machine."""
@@ -153,7 +117,7 @@ class Machine:
         self._console.close()
 
     def _boot(self) -> None:
-        command = [
+        boot = [
             "systemd-nspawn",
             "--quiet",
             "-D",
@@ -164,16 +128,16 @@ class Machine:
             f"--setenv={leftovers.RUN}={os.environ.get(leftovers.RUN, '')}",
         ]
         # Lets the firewall of IPAddressDeny= be tried; it is a BPF program.
-        command += ["--system-call-filter=bpf", "--console=pipe"]
-        command += [f"--bind={host}:{inside}" for host, inside in self._binds.items()]
-        command += [f"--bind-ro={host}:{inside}" for host, inside in self._binds_ro.items()]
+        boot += ["--system-call-filter=bpf", "--console=pipe"]
+        boot += [f"--bind={host}:{inside}" for host, inside in self._binds.items()]
+        boot += [f"--bind-ro={host}:{inside}" for host, inside in self._binds_ro.items()]
         if not Path("/run/systemd/system").exists():
             # No systemd on the host that could give the machine a control group of its own.
-            command.append("--keep-unit")
+            boot.append("--keep-unit")
             joined = "".join(f"mkdir -p {group}; echo $$ > {group}/cgroup.procs; " for group in self._cgroups())
-            command = ["sh", "-c", f'set -e; {joined} exec "$@"', "sh", *command]
+            boot = ["sh", "-c", f'set -e; {joined} exec "$@"', "sh", *boot]
         # SIGTERM has nspawn shut the machine down; SIGKILL would set it loose.
-        self._nspawn = process.start(command, stdout=self._console, orphaned="TERM")
+        self._nspawn = process.start(boot, stdout=self._console, orphaned="TERM")
         until(self._is_up, BOOT_TIMEOUT_S, lambda: f"the machine is not up:\n{self._console_text()}")
 
     def _is_up(self) -> bool:

@@ -83,20 +83,26 @@ class Bridge:
 
     def start(self) -> None:
         """Start with the folder there, but no scan in it; returns once systemd says that the bridge is ready."""
-        (self.root / DAY).mkdir(parents=True, exist_ok=True)
+        self.machine.run("mkdir", "--parents", f"{self._root}/{DAY}")
         self.machine.run("systemctl", "start", self.unit)
 
     def put_scan(self) -> str:
         """Let a scan appear, as a producer does it; its path relative to ROOT."""
         path = f"{DAY}/scan_{next(_numbers):06d}.arrow"
         batch = pa.record_batch({"asset": ["A", "B"], "eigenvalue": [1.5, 0.5]})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        self.land(path, sink.getvalue().to_pybytes())
+        return path
+
+    def land(self, path: str, content: bytes) -> None:
+        """Let a file appear below ROOT, with its folder, at once and whole."""
         target = self.root / path
         temporary = target.with_suffix(".tmp")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with pa.ipc.new_file(temporary, batch.schema) as writer:
-            writer.write_batch(batch)
+        temporary.write_bytes(content)
         os.replace(temporary, target)
-        return path
 
     def latest(self, key: str = "latest_eigen_scan") -> str | None:
         """The path of the scan in the map."""

@@ -1,0 +1,54 @@
+"""Fixtures of the tests in a virtual machine: one that is booted with the project installed, and a bridge in it.
+
+Hazelcast runs outside, so that it lives on when the machine does not; inside it is at the same address.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from hazelcast import HazelcastClient
+from support import disk_image, image
+from support.emulated_bridge import EmulatedBridge, bridge_in
+from support.hazelcast_member import Member
+from support.virtual_machine import MISSING, VirtualMachine
+
+
+@pytest.fixture(scope="session")
+def emulator() -> None:
+    """What a virtual machine needs is there."""
+    missing = [tool for tool in ("qemu-system-x86_64", "qemu-img", "mke2fs") if not shutil.which(tool)]
+    if problem := image.missing_requirement() or (missing and f"tests/machine need {MISSING}; run: make test-machine"):
+        pytest.fail(problem, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def machine(emulator: None) -> Iterator[VirtualMachine]:
+    """One machine for many tests, with everything installed as a user would. Nothing is started."""
+    with VirtualMachine(disk_image.installed()) as machine:
+        yield machine
+
+
+@pytest.fixture
+def own_machine(emulator: None) -> Iterator[VirtualMachine]:
+    """The same for one test, to switch off."""
+    with VirtualMachine(disk_image.installed()) as machine:
+        yield machine
+
+
+@pytest.fixture
+def bridge(machine: VirtualMachine, member: Member, map_name: str, client: HazelcastClient) -> Iterator[EmulatedBridge]:
+    """The bridge, configured for a map of its own but not started; afterwards stopped, and its traces removed."""
+    bridge = bridge_in(machine, member, map_name, client)
+    yield bridge
+    bridge.clean()
+
+
+@pytest.fixture
+def mortal_bridge(
+    own_machine: VirtualMachine, member: Member, map_name: str, client: HazelcastClient
+) -> EmulatedBridge:
+    """The bridge in a machine of its own."""
+    return bridge_in(own_machine, member, map_name, client)

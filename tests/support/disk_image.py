@@ -1,0 +1,151 @@
+"""Disks for virtual machines: a Debian with a kernel of its own, and on it the project as `make install` leaves it.
+
+Made once and kept outside the checkout, like the containers' roots; each machine writes to a layer of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from support import image, process
+from support.download_cache import cached
+from support.install import install_into, sources
+
+KERNEL = "linux-image-cloud-amd64"
+PACKAGES = (
+    *image.PACKAGES,
+    KERNEL,
+    "initramfs-tools",
+    "iproute2",
+    "kmod",
+    "qemu-guest-agent",
+    "udev",
+    "zstd",
+    # What network folders are served by and mounted with.
+    "cifs-utils",
+    "fuse3",
+    "nfs-common",
+    "nfs-kernel-server",
+    "openssh-sftp-server",
+    "samba",
+    "sshfs",
+)
+# The one network card: the host's loopback is at 10.0.2.2.
+WIRED = """\
+[Unit]
+Description=The emulated network card
+ConditionVirtualization=vm
+DefaultDependencies=no
+BindsTo=sys-subsystem-net-devices-eth0.device
+After=sys-subsystem-net-devices-eth0.device
+Before=network.target network-online.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'ip addr add 10.0.2.15/24 dev eth0; ip link set eth0 up; ip route add default via 10.0.2.2'
+[Install]
+WantedBy=multi-user.target network-online.target
+"""
+FILES = {
+    "etc/fstab": "LABEL=root / ext4 defaults 0 1\n",
+    "etc/hostname": "machine\n",
+    # Small, for it is read and unpacked by an emulated processor.
+    "etc/initramfs-tools/conf.d/small": "MODULES=list\n",
+    "etc/initramfs-tools/modules": "virtio_pci\nvirtio_blk\next4\n",
+    "etc/systemd/system/wired.service": WIRED,
+}
+# Each costs seconds of emulation at each boot, and none is of use here. Servers are started by who needs them.
+DISABLED = ("nfs-server", "smbd", "nmbd", "samba-ad-dc", "systemd-networkd")
+MASKED = (
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
+    *("e2scrub_reap.service", "getty@.service", "serial-getty@.service", "nfs-blkmap.service"),
+    *("rpcbind.socket", "rpcbind.service"),
+)
+DISK_SIZE = "4G"  # sparse
+KEPT_DISKS = 3  # a gigabyte each
+TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What a machine boots from: files that stay as they are."""
+
+    image: Path
+    kernel: Path
+    initrd: Path
+
+
+def installed(suite: str = image.SUITE) -> Disk:
+    """A disk on which `make install` was run with this checkout. Made if missing: some minutes."""
+    base, wheels = _root(suite), image.wheelhouse(suite, lambda: _root(suite))
+
+    def fill(folder: Path) -> None:
+        root = folder / "root"
+        root.mkdir()
+        install_into(root, base, wheels)
+        _write_disk(root, folder)
+        shutil.rmtree(root)
+
+    return _disk(
+        cached(f"disk-{image.short_hash(base.name, wheels.name, DISK_SIZE, sources())}", fill, keep=KEPT_DISKS)
+    )
+
+
+def bare(suite: str) -> Disk:
+    """A disk with nothing of this project."""
+    base = _root(suite)
+    name = f"baredisk-{image.short_hash(base.name, DISK_SIZE)}"
+    return _disk(cached(name, lambda folder: _write_disk(base, folder), keep=2))
+
+
+def source_disk(folder: Path, suite: str) -> Path:
+    """A further disk, made in this folder: the checkout in `src`, the wheels for this suite in `wheels`."""
+    tree = folder / "tree"
+    (tree / "src").mkdir(parents=True)
+    pack = (
+        f"git -C {image.REPOSITORY} ls-files -z | tar -C {image.REPOSITORY} --null -T - -cf - | tar -xf - -C {tree}/src"
+    )
+    process.run(["sh", "-c", pack], check=True)
+    shutil.copytree(image.wheelhouse(suite, lambda: _root(suite)), tree / "wheels")
+    target = folder / "source.img"
+    _make_file_system(tree, target, "source")
+    shutil.rmtree(tree)
+    return target
+
+
+def _root(suite: str) -> Path:
+    recipe = image.short_hash(suite, *PACKAGES, *FILES, *FILES.values(), *DISABLED, *MASKED, image.HOSTS)
+    return cached(f"kernelroot-{recipe}", lambda root: _make_root(root, suite), keep=2)
+
+
+def _make_root(root: Path, suite: str) -> None:
+    image.debootstrap(root, suite, PACKAGES)
+    for path, text in FILES.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    (root / "var/log/journal").mkdir(exist_ok=True)
+    for command in (
+        ("systemctl", "enable", "wired.service"),
+        ("systemctl", "disable", *DISABLED),
+        ("systemctl", "mask", *MASKED),
+        ("update-initramfs", "-u"),
+    ):
+        process.run(["chroot", root, *command], check=True, timeout_s=TIMEOUT_S)
+
+
+def _write_disk(root: Path, folder: Path) -> None:
+    for kind in ("vmlinuz", "initrd.img"):
+        shutil.copy(next((root / "boot").glob(f"{kind}-*")), folder / kind)
+    _make_file_system(root, folder / "disk.img", "root")
+
+
+def _make_file_system(tree: Path, target: Path, label: str) -> None:
+    command = ["mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, target, DISK_SIZE]
+    process.run(command, check=True, timeout_s=TIMEOUT_S)
+
+
+def _disk(folder: Path) -> Disk:
+    return Disk(folder / "disk.img", folder / "vmlinuz", folder / "initrd.img")

@@ -1,0 +1,74 @@
+"""The bridge as a service in a virtual machine: all that it does takes ten times as long."""
+
+from __future__ import annotations
+
+import base64
+
+from hazelcast import HazelcastClient
+from support.hazelcast_member import Member
+from support.machine import until
+from support.service import DAY, SCANS, Bridge
+from support.virtual_machine import VirtualMachine
+
+PUBLISH_TIMEOUT_S = 240
+
+
+class EmulatedBridge(Bridge):
+    """The bridge in a virtual machine: all that it does takes ten times as long, and its folder is not seen outside."""
+
+    machine: VirtualMachine
+
+    @property
+    def folder(self) -> str:
+        """ROOT, as the machine sees it."""
+        return f"{SCANS}/{self._map_name}"
+
+    def configure(self, **overrides: str) -> None:
+        """Write the config, with deadlines for a slow machine."""
+        slow = {
+            "hazelcast__call_timeout_s": "10.0",
+            "hazelcast__connect_timeout_s": "10.0",
+            "status__heartbeat_s": "2.0",
+        }
+        super().configure(**{**slow, **overrides})
+
+    def land(self, path: str, content: bytes) -> None:
+        """Let a file appear below ROOT, with its folder, at once and whole."""
+        script = 'mkdir -p "${1%/*}" && base64 -d >"$1.tmp" && mv "$1.tmp" "$1"'
+        encoded = base64.b64encode(content).decode()
+        self.machine.run("sh", "-c", script, "sh", f"{self.folder}/{path}", stdin=encoded)
+
+    def publishes(self, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
+        """Put a scan, and wait until it is in the map."""
+        super().publishes(timeout_s)
+
+    def holds(self, path: str) -> None:
+        """Wait until this scan is in the map."""
+        until(lambda: self.latest() == path, PUBLISH_TIMEOUT_S, lambda: f"{path} is not in the map\n{self.log()}")
+
+    def produce(self, *options: str) -> None:
+        """Have scans written from now on and after each boot, by the shipped simulator."""
+        command = f"/opt/scan-bridge/bin/scan-bridge simulate {' '.join(options)} {self.folder}"
+        service = f"[Service]\nExecStart={command}\nRestart=always\n[Install]\nWantedBy=multi-user.target\n"
+        self.machine.write("/etc/systemd/system/producer.service", service)
+        self.machine.run("systemctl", "enable", "--now", "producer.service")
+
+    def stop_producer(self) -> str:
+        """Have no more scans written; the path of the newest."""
+        self.machine.run("systemctl", "disable", "--now", "producer.service")
+        newest = "find . -name '*.arrow' -printf '%T@ %P\\n' | sort -n | tail -1 | cut -d ' ' -f 2"
+        return self.machine.run("sh", "-c", f"cd {self.folder} && {newest}").stdout.strip()
+
+    def scan_count(self) -> int:
+        """How many scans lie in its folder."""
+        found = self.machine.run("find", self.folder, "-name", "*.arrow").stdout
+        return len(found.splitlines())
+
+
+def bridge_in(machine: VirtualMachine, member: Member, map_name: str, client: HazelcastClient) -> EmulatedBridge:
+    """Configured and not started. The member runs outside, and is at the same address inside."""
+    machine.forward(member.port)
+    bridge = EmulatedBridge(machine, member, map_name, client)
+    bridge.configure()
+    machine.run("mkdir", "--parents", f"{bridge.folder}/{DAY}")
+    return bridge
