@@ -2,8 +2,8 @@
 
 A file that kills the process, by a fault of the decoder or by the memory that it takes, would kill it at each start. So
 its name is written down before it is read and wiped once it is published. What was in hand at one death is suspected:
-the power may have failed, or somebody killed the process. What was in hand at two deaths in a row did the killing: it
-is named, and not read again until it changes.
+somebody may have killed the process. What was in hand at two deaths in a row did the killing: it is named, and not read
+again until it changes. A death with the whole machine (its power failed, it was reset) is nobody's fault.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 RECORD_BYTES = 4096
 MOST_SET_ASIDE = 100
 DEATHS_OF_A_KILLER = 2
+# The unit says which boot of the machine this is, for its sandbox hides where the kernel says it.
+BOOT_VARIABLE = "BOOT_ID"
+BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Quarantine:
@@ -34,6 +37,7 @@ class Quarantine:
         """Open (or make) the files below `state_dir` and learn what the last run left behind."""
         self._list_path = state_dir / "set-aside.json"
         in_hand_path = state_dir / "in-hand"
+        self._boot = _boot_id()
         self._descriptor: int | None = None
         self._suspect: ScanFile | None = None
         self._deaths = 0  # in a row, with the suspect in hand
@@ -61,7 +65,7 @@ class Quarantine:
     def in_hand(self, file: ScanFile) -> Iterator[None]:
         """While inside, `file` is to blame if the process dies."""
         deaths = self._deaths if file == self._suspect else 0
-        self._write(json.dumps({"file": file, "deaths": deaths}).encode())
+        self._write(json.dumps({"file": file, "deaths": deaths, "boot": self._boot}).encode())
         try:
             yield
         finally:
@@ -83,9 +87,13 @@ class Quarantine:
             known: Any = json.loads(record)
             if isinstance(known, list):  # as version 1.0 wrote it
                 known = {"file": known, "deaths": 0}
-            file, self._deaths = ScanFile(*known["file"]), int(known["deaths"]) + 1
+            file, deaths = ScanFile(*known["file"]), int(known["deaths"])
+            with_the_machine = known.get("boot", self._boot) != self._boot
         except (ValueError, TypeError, KeyError) as error:
             log.warning("%s is damaged and starts anew: %s", path, error)
+            return
+        self._deaths = deaths if with_the_machine else deaths + 1
+        if not self._deaths:
             return
         if self._deaths >= DEATHS_OF_A_KILLER:
             self.killer = file
@@ -101,6 +109,13 @@ class Quarantine:
     def _save(self) -> None:
         replace_file(self._list_path, json.dumps(self.set_aside).encode())
         log.debug("set aside: %s", [printable(file.path) for file in self.set_aside])
+
+
+def _boot_id() -> str:
+    """Another one after each boot; always the same where it is not known."""
+    with contextlib.suppress(OSError):
+        return os.environ.get(BOOT_VARIABLE) or BOOT_FILE.read_text().strip()
+    return ""
 
 
 def _decode(content: bytes, path: Path) -> list[ScanFile]:

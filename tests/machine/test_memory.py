@@ -1,4 +1,4 @@
-"""The cap of the unit's memory, kept by a real kernel: allowed scans never meet it, a killer kills no more than twice."""
+"""The cap of the unit's memory, kept by a real kernel: allowed scans never meet it, others kill it twice at most."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def judge(facts: Facts) -> Judgement:
         then = "then the unit was stopped" if unit.active_state == "inactive" else "was started again by systemd"
         exits = _exits_in_journal(facts)
         last = f" ({foreign(exits[-1].message)})" if exits else ""
-        text = f"the main process died {times} since the last check and {then}{last}"
+        text = f"the main process died {times} since the last check and {then}{last}{_out_of_memory(facts)}"
         return _crashed(facts, Cause.CRASHED, text, exits[0].at if exits else None)
     if unit.active_state in ("activating", "deactivating"):
         return unknown(f"the unit is {unit.state}")
@@ -68,5 +68,15 @@ def _exit(unit: UnitState) -> str:
 
 def _exits_in_journal(facts: Facts) -> list[JournalLine]:
     """What the journal says of it: once the process runs again, systemd has forgotten how the last one ended."""
+    return [line for line in _journal(facts) if "Main process exited" in line.message]
+
+
+def _out_of_memory(facts: Facts) -> str:
+    """Said of it only then: how its process ended tells no more than that it was killed."""
+    killed = any("result 'oom-kill'" in line.message for line in _journal(facts))
+    return "; out of memory: the kernel killed it at MemoryMax= of the unit" if killed else ""
+
+
+def _journal(facts: Facts) -> tuple[JournalLine, ...]:
     batch = value_of(facts.snapshot.journal)
-    return [line for line in batch.lines if "Main process exited" in line.message] if batch else []
+    return batch.lines if batch else ()

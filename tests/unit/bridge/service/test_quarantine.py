@@ -14,7 +14,7 @@ import pytest
 from support import process
 
 from bridge.model.order import ScanFile
-from bridge.service.quarantine import DEATHS_OF_A_KILLER, MOST_SET_ASIDE, RECORD_BYTES, Quarantine
+from bridge.service.quarantine import BOOT_VARIABLE, DEATHS_OF_A_KILLER, MOST_SET_ASIDE, RECORD_BYTES, Quarantine
 
 WithoutRoot = Callable[[], AbstractContextManager[None]]
 
@@ -69,6 +69,26 @@ def test_the_file_in_hand_at_one_death_is_tried_once_more_and_that_is_said(
     quarantine = Quarantine(state)
     assert (quarantine.killer, quarantine.set_aside) == (None, [])
     assert caplog.messages == [f"the bridge died with {FILE.path} in hand; it is tried once more"]
+
+
+def test_who_dies_with_the_machine_was_killed_by_no_file(
+    state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for boot in ("first", "second", "third"):
+        monkeypatch.setenv(BOOT_VARIABLE, boot)
+        leave_in_hand(state, FILE, deaths=1)
+    monkeypatch.setenv(BOOT_VARIABLE, "fourth")
+    assert Quarantine(state).set_aside == []
+    assert caplog.messages == []
+
+
+def test_a_reboot_between_two_deaths_makes_them_no_fewer(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BOOT_VARIABLE, "first")
+    leave_in_hand(state, FILE, deaths=1)
+    leave_in_hand(state, FILE, deaths=1)  # with one death behind it, as the power fails
+    monkeypatch.setenv(BOOT_VARIABLE, "second")
+    leave_in_hand(state, FILE, deaths=1)
+    assert Quarantine(state).set_aside == [FILE]
 
 
 OTHER = FILE._replace(path="2026-03-24/other.arrow")

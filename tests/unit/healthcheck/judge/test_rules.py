@@ -474,6 +474,13 @@ def test_a_crash_is_told_with_what_the_journal_says_of_it() -> None:
     assert r"status=9/KILL\n)" in judged(crashed, earlier())["process_crash"].text
 
 
+def test_a_crash_for_want_of_memory_is_called_that() -> None:
+    exited = JournalLine(NOW, 4, "x.service: Main process exited, code=killed, status=9/KILL")
+    failed = JournalLine(NOW, 4, "x.service: Failed with result 'oom-kill'.")
+    crashed = snapshot(unit=replace(RUNNING, n_restarts=1), journal=JournalBatch((exited, failed), "c"))
+    assert "out of memory: the kernel killed it at MemoryMax=" in judged(crashed, earlier())["process_crash"].text
+
+
 def test_a_bridge_stopped_by_an_operator_is_a_warning_of_its_own() -> None:
     findings = judged(snapshot(unit=STOPPED), earlier())
     stopped = findings["process_stopped"]
