@@ -53,6 +53,7 @@ class Plan:
     checks: int  # of the health check, by the command
     prefect_checks: int  # by a real Prefect server; 0: neither that nor the dashboard is measured
     rest_s: float  # of that server and of the dashboard
+    twenty_s: float  # of each measurement of twenty bridges; 0: none
     kills: int  # under a real systemd where that can be had, and under a shell loop
 
 
@@ -90,6 +91,7 @@ FULL = Plan(
     checks=9,
     prefect_checks=9,
     rest_s=180.0,
+    twenty_s=60.0,
     kills=10,
 )
 
@@ -118,5 +120,6 @@ QUICK = Plan(
     checks=3,
     prefect_checks=0,
     rest_s=0.0,
+    twenty_s=0.0,
     kills=0,
 )

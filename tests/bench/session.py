@@ -14,7 +14,7 @@ from hazelcast import HazelcastClient
 from rich.console import Console
 from support.hazelcast_member import Member
 
-from bench import archive, burst, consumers, history, idle, memory, recovery, starts, watching
+from bench import archive, burst, consumers, history, idle, memory, recovery, starts, twenty, watching
 from bench.lag import LagMeter, Lags, entry_times_ms
 from bench.plan import KB, MB, Plan, Series
 from bench.processes import KEY, Bridge, Floor, Measured, PollingLoop
@@ -77,6 +77,9 @@ class Session:
         self._say("watching")
         self._tables["watching"] = costs = self._measure_watching()
         summary["check_cpu_s"] = costs[0]["value"]
+        if self._plan.twenty_s:
+            self._say("twenty bridges")
+            self._tables |= twenty.tables(self._member, self._new_place("twenty"), self._plan.twenty_s)
         if self._plan.kills:
             self._say("recovery")
             self._measure_recovery()

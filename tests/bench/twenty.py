@@ -1,7 +1,7 @@
 """`python -m bench.twenty [SECONDS]`: twenty bridges on one machine, what each costs and what they do to each other.
 
 Memory is the proportional set (PSS): what several processes share counts once, divided among them. Prints one line of
-JSON a measurement.
+JSON a table.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from support.hazelcast_member import Member
+from support.repeat import repeated
 
 from bench.lag import LagMeter
 from bench.plan import KB, Series
@@ -31,7 +32,9 @@ from bench.sightings import Sightings
 BRIDGES = 20
 SIZE = 100 * KB
 RATE_HZ = 10.0
-CRASH_EVERY_S = 0.5  # as systemd starts it again
+CRASH_EVERY_S = 0.5
+
+Row = dict[str, Any]
 
 
 def main() -> int:
@@ -40,37 +43,41 @@ def main() -> int:
     member = Member()
     member.start()
     with contextlib.closing(member), tempfile.TemporaryDirectory(prefix="scan-bridge-twenty-") as place:
-        bridges = [Bridge(member, Path(place), name=f"bridge-{number}") for number in range(BRIDGES)]
-        with Sightings(member, *(bridge.map for bridge in bridges)) as sightings:
-            meter, template = LagMeter(sightings, count(1), seed=0), Template(SIZE)
-            try:
-                bridges[0].start()
-                meter.warm_up(bridges[:1], template, 1)
-                show("PSS, MB", alone=pss_mb(bridges[0]))
-                for bridge in bridges[1:]:
-                    bridge.start()
-                meter.warm_up(list(bridges), template, 1)
-                measure(bridges, meter, template, seconds)
-            finally:
-                for bridge in bridges:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(bridge.pid, signal.SIGCONT)
-                    bridge.stop()
+        for title, rows in tables(member, Path(place), seconds).items():
+            print(json.dumps({title: rows}), flush=True)
     return 0
 
 
-def measure(bridges: list[Bridge], meter: LagMeter, template: Template, seconds: float) -> None:
-    """With all of them up: memory and CPU of each, then the lag of the first while the last is in trouble."""
-    watched, troubled = bridges[0], bridges[-1]
-    before_ns = [bridge.cpu_ns() for bridge in bridges]
-    time.sleep(seconds)
-    percent = [(b.cpu_ns() - ns) / 1e7 / seconds for b, ns in zip(bridges, before_ns, strict=True)]
-    show("PSS, MB", of_twenty=quantiles_of([pss_mb(bridge) for bridge in bridges]))
-    show("idle CPU, % of a core", of_twenty=quantiles_of(percent))
-    for trouble, happens in (("none", nothing), ("crashes again and again", crash_loop), ("hangs", hang)):
-        with happens(troubled):
-            (found,) = meter.measure(Series(SIZE, RATE_HZ, seconds, 1, mixed=True), [watched], template)
-        show(f"lag of another, ms; one {trouble}", lag=asdict(quantiles(found.lags_ms)))
+def tables(member: Member, place: Path, seconds: float) -> dict[str, list[Row]]:
+    """All that is measured, each for so long; `place` is an empty folder."""
+    bridges = [Bridge(member, place, name=f"bridge-{number}") for number in range(BRIDGES)]
+    with Sightings(member, *(bridge.map for bridge in bridges)) as sightings:
+        meter, template = LagMeter(sightings, count(1), seed=0), Template(SIZE)
+        try:
+            _start(bridges[0], meter, template)
+            alone = _idle(bridges[:1], seconds)
+            for bridge in bridges[1:]:
+                _start(bridge, meter, template)  # one by one, or they would wait for each other's imports
+            return {
+                "bridges at rest: each one's memory (PSS) and CPU": [alone, _idle(bridges, seconds)],
+                f"lag of one of {BRIDGES} bridges beside another's trouble (ms)": list(
+                    _beside_trouble(bridges, meter, template, seconds)
+                ),
+            }
+        finally:
+            for bridge in bridges:
+                bridge.stop()
+
+
+def _beside_trouble(bridges: list[Bridge], meter: LagMeter, template: Template, seconds: float) -> Iterator[Row]:
+    for trouble, happens in (
+        ("is well", contextlib.nullcontext()),
+        ("is killed and started again for ever", _crash_loop(bridges[-1])),
+        ("hangs", _hang(bridges[-1])),
+    ):
+        with happens:
+            (found,) = meter.measure(Series(SIZE, RATE_HZ, seconds, 1, mixed=True), bridges[:1], template)
+        yield {"the other": trouble, **asdict(quantiles(found.lags_ms))}
 
 
 def pss_mb(process: Measured) -> float:
@@ -79,61 +86,46 @@ def pss_mb(process: Measured) -> float:
     return int(rollup.split("\nPss:")[1].split()[0]) * 1024 / 1e6
 
 
-def quantiles_of(values: list[float]) -> dict[str, float]:
-    """Least, middle and most."""
-    ordered = sorted(values)
-    return {"min": round(ordered[0], 2), "p50": round(ordered[len(ordered) // 2], 2), "max": round(ordered[-1], 2)}
+def _start(bridge: Bridge, meter: LagMeter, template: Template) -> None:
+    bridge.start()
+    meter.warm_up([bridge], template, 1)
+
+
+def _idle(bridges: list[Bridge], seconds: float) -> Row:
+    before_ns = [bridge.cpu_ns() for bridge in bridges]
+    time.sleep(seconds)
+    percent = [(bridge.cpu_ns() - ns) / 1e7 / seconds for bridge, ns in zip(bridges, before_ns, strict=True)]
+    mb = [pss_mb(bridge) for bridge in bridges]
+    return {
+        "bridges": len(bridges),
+        "PSS MB, mean": sum(mb) / len(mb),
+        "PSS MB, most": max(mb),
+        "PSS MB, all": sum(mb),
+        "CPU % of a core, mean": sum(percent) / len(percent),
+        "CPU %, most": max(percent),
+    }
 
 
 @contextlib.contextmanager
-def nothing(_: Bridge) -> Iterator[None]:
-    """All is well."""
-    yield
-
-
-@contextlib.contextmanager
-def crash_loop(bridge: Bridge) -> Iterator[None]:
-    """It is killed and started again, over and over."""
+def _crash_loop(bridge: Bridge) -> Iterator[None]:
+    """It is killed and started again, over and over, as a service manager would without a start limit."""
 
     def crash() -> None:
         bridge.stop()
         bridge.start()
 
-    with repeated(crash):
+    with repeated(crash, CRASH_EVERY_S):
         yield
 
 
 @contextlib.contextmanager
-def hang(bridge: Bridge) -> Iterator[None]:
+def _hang(bridge: Bridge) -> Iterator[None]:
     """It stands still, its connections open."""
     os.kill(bridge.pid, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(bridge.pid, signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def repeated(step: Callable[[], None]) -> Iterator[None]:
-    """Do it every CRASH_EVERY_S in a thread."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(CRASH_EVERY_S):
-            step()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def show(what: str, **figures: object) -> None:
-    """One line."""
-    print(json.dumps({"what": what, **figures}), flush=True)
 
 
 if __name__ == "__main__":

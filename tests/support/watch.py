@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from support.machine import Machine, until
+from support.repeat import repeated
 from support.service import CONFIG, DAY, UNIT, Bridge
 
 CHECK = "dolphin-scan-bridge-healthcheck-fallback.service"
@@ -173,22 +174,15 @@ class Watch:
     @contextlib.contextmanager
     def producer(self) -> Iterator[None]:
         """While inside, a scan appears every SCAN_EVERY_S (a bad one while `bad_scans`)."""
-        stop = threading.Event()
 
         def produce() -> None:
-            while not stop.wait(SCAN_EVERY_S):
-                if self.bad_scans:
-                    self._put_bad_scan()
-                else:
-                    self.bridge.put_scan()
+            if self.bad_scans:
+                self._put_bad_scan()
+            else:
+                self.bridge.put_scan()
 
-        thread = threading.Thread(target=produce, daemon=True)
-        thread.start()
-        try:
+        with repeated(produce, SCAN_EVERY_S):
             yield
-        finally:
-            stop.set()
-            thread.join()
 
     def _put_bad_scan(self) -> None:
         temporary = self.bridge.root / DAY / ".bad.tmp"
