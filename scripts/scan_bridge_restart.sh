@@ -61,8 +61,10 @@ publishing() {
     # It fails where another bridge of the map is dead; here only this one counts.
     newest=$({ timeout 10 "$BRIDGE" status --json --config "$CONFIG" 2>/dev/null || true; } | "$(dirname "$BRIDGE")/python" -c '
 import json, socket, sys
-this = (socket.gethostname(), int(sys.argv[1]))
-status = next((one for one in map(json.loads, sys.stdin) if (one["host"], one["pid"]) == this), None)
+from bridge.system.host import host_id
+this, ids = (socket.gethostname(), int(sys.argv[1])), ("", host_id())
+said = [one for one in map(json.loads, sys.stdin) if (one["host"], one["pid"]) == this]
+status = next((one for one in said if one["host_id"] in ids or not ids[1]), None)
 if status is None or status["source"]["state"] in ("missing", "unreadable"):
     sys.exit(1)
 print("" if status["published"] or not status["newest"] else status["newest"]["path"])

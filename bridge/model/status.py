@@ -121,11 +121,16 @@ class BridgeStatus(_Part):
     role: Role = "active"  # standby: it leaves each scan to another bridge first
     state: RunState = "running"  # stopped: the last word of a bridge that was told to end
     history: HistoryStatus | None = None  # null: switched off
+    host_id: str = ""  # tells hosts of one name apart; empty: not known, or said by an earlier version
 
     def is_alive(self, now: datetime) -> bool:
         """Whether it runs and is heard, by the clocks of its host and of the reader's."""
         silent_s = (now - self.heartbeat_at).total_seconds()
         return self.state == "running" and silent_s <= self.heartbeat_s * HEARTBEATS_MISSED
+
+    def may_be_on(self, host_id: str) -> bool:
+        """Whether nothing speaks against its being on the host with this id; an id that is not known does not."""
+        return not self.host_id or not host_id or self.host_id == host_id
 
     def is_same_process(self, other: BridgeStatus) -> bool:
         """Whether one process said both."""

@@ -32,6 +32,7 @@ from bridge.service.metrics import Metrics
 from bridge.service.pipeline import Pipeline
 from bridge.service.status_entry import StatusEntry
 from bridge.system.backoff import Backoff
+from bridge.system.host import host_id
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class StatusReporter:
         self._metrics = stages.metrics
         self._entry = StatusEntry(config, stages.cluster)
         self._backoff = Backoff(log, "writing the status")
+        self._host_id = host_id()
         self._written_s = float("-inf")
 
     def reconfigure(self, config: Config) -> None:
@@ -147,6 +149,7 @@ class StatusReporter:
             role="standby" if self._pipeline.is_standby else "active",
             state=state,
             history=self._history.status,
+            host_id=self._host_id,
         )
 
     def line(self) -> str:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from bridge.cluster import status_map
 from bridge.cluster.connection import Cluster, ClusterError
+from bridge.system.host import host_id
 from healthcheck.check import Inspector
 from healthcheck.config.settings import HealthConfig
 from healthcheck.dashboard.history import PlotHistory
@@ -136,7 +137,7 @@ class Watch:
         report = self._overview.report.value
         is_here = self._config.health.scope != "remote" if report is None else report.snapshot.scope.is_local
         unit = value_of(report.snapshot.unit) if report else None
-        return Watched(socket.gethostname() if is_here else None, unit.main_pid if unit else 0)
+        return Watched(socket.gethostname() if is_here else None, unit.main_pid if unit else 0, host_id())
 
     def _take(self, in_map: InMap) -> None:
         now = datetime.now(UTC)

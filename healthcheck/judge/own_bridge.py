@@ -19,6 +19,7 @@ class Watched:
 
     host: str | None  # this host, if the bridge's unit is here
     pid: int = 0  # of the unit's main process; 0: none, or unknown
+    host_id: str = ""  # tells this host from another of its name; empty: unknown
 
 
 def own_status(found: Answer[Statuses], watched: Watched, config: HealthConfig) -> Answer[BridgeStatus | None]:
@@ -33,10 +34,15 @@ def own_status(found: Answer[Statuses], watched: Watched, config: HealthConfig) 
         candidates = named if is_told else [one for one in bridges if publishes_to(one, config)]
         problem = None
     else:
+        here = [one for one in bridges if one.may_be_on(watched.host_id)]
         # By its process first: the unit may give it another name than the file does.
-        candidates = [one for one in bridges if watched.pid and (one.host, one.pid) == (watched.host, watched.pid)]
-        candidates = candidates or [one for one in named if watched.host == one.host or watched.pid == one.pid]
-        problem = _taken(named)
+        candidates = [one for one in here if watched.pid and (one.host, one.pid) == (watched.host, watched.pid)]
+        candidates = candidates or [
+            one
+            for one in here
+            if one.instance == config.status.instance and (watched.host == one.host or watched.pid == one.pid)
+        ]
+        problem = _taken(named, watched.host)
     if candidates:
         return Known(max(candidates, key=lambda one: one.heartbeat_at), found.how)
     problem = problem or _unreadable(found.value, config)
@@ -49,8 +55,9 @@ def publishes_to(bridge: BridgeStatus, config: HealthConfig) -> bool:
     return (bridge.map or hazelcast.map, bridge.scan_key or hazelcast.scan_key) == (hazelcast.map, hazelcast.scan_key)
 
 
-def _taken(named: list[BridgeStatus]) -> str | None:
-    hosts = ", ".join(sorted({foreign(one.host) for one in named}))
+def _taken(named: list[BridgeStatus], host: str) -> str | None:
+    names = {foreign(one.host) + (", another host of that name" if one.host == host else "") for one in named}
+    hosts = ", ".join(sorted(names))
     return f"{named[0].instance} in the status map is a bridge on {hosts}, not the one of this host" if named else None
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.model.status import BridgeStatus, Statuses
+from bridge.system.host import host_id
 from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.judge.own_bridge import Watched, own_status
 from healthcheck.judge.previous_check import PreviousCheck
@@ -88,7 +89,7 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_look: Lef
         nothing = Unknown(f"not looked at: {scope.reason}", "not asked")
         of_unit, on_disk, lines = UnitAnswers(nothing, nothing, nothing), nothing, nothing
     main = value_of(of_unit.unit)
-    watched = Watched(socket.gethostname() if scope.is_local else None, main.main_pid if main else 0)
+    watched = Watched(socket.gethostname() if scope.is_local else None, main.main_pid if main else 0, host_id())
     snapshot = Snapshot(
         clock=clock,
         scope=scope,

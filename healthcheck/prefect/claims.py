@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+
+from bridge.config_file import CONFIG_DIR
 
 EVERY = "-every-60s"
 OLD_DEPLOYMENT = "every-60s"  # of version 1.0, which had one for all hosts
@@ -58,7 +61,10 @@ def instance_of(name: str) -> str:
 
 def artifact_key(name: str) -> str:
     """The key of the table of this check; Prefect takes small letters, digits and dashes."""
-    return f"scan-bridge-health-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}"
+    plain = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    # Two names that differ only in what a key cannot have must not share one.
+    told_apart = plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"scan-bridge-health-{told_apart}"
 
 
 def tags(instance: str, host: str) -> list[str]:
@@ -81,11 +87,11 @@ def host_tag(host: str) -> str:
     return _HOST + host
 
 
-def host_name(hostname: str, folder: str, shipped_folder: str) -> str:
-    """Who claims: the host, and where the configuration is not in its usual place, that place too."""
+def host_name(hostname: str, host_id: str, folder: Path) -> str:
+    """Who claims: the host, by more than its name, and where the configuration is, if that is not usual."""
     # As a digest: places may be long, and differ at their ends only.
-    place = "" if folder == shipped_folder else f"-{hashlib.sha256(folder.encode()).hexdigest()[:12]}"
-    return f"{hostname[:_MOST_HOST]}{place}"
+    place = "" if folder == CONFIG_DIR else hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    return "-".join(filter(None, (hostname[:_MOST_HOST], host_id, place)))
 
 
 def choose(instance: str, host: str, claims: Iterable[Claim], now: datetime) -> Place:

@@ -27,7 +27,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 
 from bridge.config import ConfigError
-from bridge.config_file import DEFAULT_CONFIG_PATH
+from bridge.system.host import host_id
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.observe.beside import Bridges, load_all
 from healthcheck.prefect import automations, claims, registry
@@ -67,9 +67,7 @@ class Service:
         self.is_superseded = False  # whether `run` has ended because other programs or bridges are on this host now
         self._config_path = config_path
         self._processes = processes
-        self._host = claims.host_name(
-            socket.gethostname(), str(config_path.absolute().parent), str(DEFAULT_CONFIG_PATH.parent)
-        )
+        self._host = claims.host_name(socket.gethostname(), host_id(), config_path.absolute().parent)
         self._bridges = Bridges({}, {})
         self._runner: CheckRunner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -126,3 +126,16 @@ def test_from_another_host_the_named_bridge_is_watched_or_whichever_is_there() -
     assert own_status(statuses(OWN), elsewhere, config()) == Known(OWN, "test")
     fresher = OTHER.model_copy(update={"heartbeat_at": ago(0)})
     assert own_status(statuses(OWN, fresher), elsewhere, config()) == Known(fresher, "test")
+
+
+def test_a_bridge_on_another_host_of_the_same_name_is_not_the_own_one() -> None:
+    here = Watched("host-1", 100, "a1")
+    named = config().model_copy(update={"status": config().status.model_copy(update={"instance": "bridge-1"})})
+    there = OWN.model_copy(update={"host_id": "a2"})
+    found = own_status(statuses(there), here, named)
+    assert isinstance(found, Unknown)
+    assert "is a bridge on host-1, another host of that name, not the one of this host" in found.reason
+    own = OWN.model_copy(update={"host_id": "a1", "heartbeat_at": ago(300)})
+    twin = there.model_copy(update={"instance": "twin"})
+    assert own_status(statuses(own, twin), here, config()) == Known(own, "test")
+    assert own_status(statuses(OWN), here, config()) == Known(OWN, "test"), "an earlier version does not say it"

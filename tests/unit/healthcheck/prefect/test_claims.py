@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from bridge.config_file import CONFIG_DIR
 from healthcheck.prefect import claims
 from healthcheck.prefect.claims import ALIVE_FOR, Claim, Place, choose
 
@@ -44,13 +47,24 @@ def test_a_deployment_of_ones_own_or_of_version_1_0_has_no_name(foreign: str | N
 
 
 def test_an_artifact_has_a_key_that_prefect_takes() -> None:
-    assert claims.artifact_key("Bridge_2.example@there") == "scan-bridge-health-bridge-2-example-there"
+    assert claims.artifact_key("bridge-2") == "scan-bridge-health-bridge-2"
+    key = claims.artifact_key("Bridge_2.example@there")
+    assert re.fullmatch("scan-bridge-health-bridge-2-example-there-[0-9a-f]{8}", key)
+
+
+def test_two_names_have_two_artifacts_whatever_a_key_may_not_have() -> None:
+    alike = ["vm-gpu", "vm_gpu", "vm.gpu", "VM-gpu", "vm-gpu.", "vm@gpu", "äöü", "äöé"]
+    assert len({claims.artifact_key(name) for name in alike}) == len(alike)
 
 
 def test_a_deployment_says_by_its_tags_whose_it_is() -> None:
     assert claims.host_of(claims.tags("b", "here")) == "here"
     assert claims.host_of([]) == ""
-    assert claims.host_name("vm", "/etc/scan-bridge", "/etc/scan-bridge") == "vm"
-    assert "/" not in claims.host_name("vm", "/home/alice/.config/scan-bridge", "/etc/scan-bridge")
-    long = ["/home/" + "x" * 200 + end for end in "ab"]
-    assert len({claims.host_name("vm", folder, "/etc/scan-bridge") for folder in long}) == 2
+
+
+def test_who_claims_is_a_host_by_more_than_its_name_and_the_place_of_its_configurations() -> None:
+    assert claims.host_name("vm", "", CONFIG_DIR) == "vm"
+    assert claims.host_name("vm", "a1", CONFIG_DIR) == "vm-a1"
+    assert "/" not in claims.host_name("vm", "a1", Path("/home/alice/.config/scan-bridge"))
+    long = [Path("/home/" + "x" * 200 + end) for end in "ab"]
+    assert len({claims.host_name("vm", host_id, folder) for host_id in ("a1", "a2") for folder in long}) == 4
