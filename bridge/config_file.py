@@ -14,6 +14,7 @@ CONFIG_DIR = Path("/etc/scan-bridge")
 DEFAULT_CONFIG_PATH = CONFIG_DIR / "config.toml"
 ENV_PREFIX = "SCAN_BRIDGE_"
 PLAIN = "config"  # the file of the bridge that has no name
+_COPY = f"{PLAIN}."  # config.old.toml, config.example.toml: copies of that file are no further bridges
 
 # What names a file, a unit, a state folder and an instance alike.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,47}")
@@ -36,18 +37,25 @@ def path_of(name: str) -> Path:
     """
     if not _is_name(name):
         wanted = "letters, digits, '_', '.' and '-', 48 at most, beginning with neither '.' nor '-'"
-        taken = f"'{PLAIN}' is the file of the bridge without a name; " if name == PLAIN else ""
+        is_plain = name == PLAIN or name.startswith(_COPY)
+        taken = f"'{PLAIN}' is the file of the bridge without a name, as are copies of it; " if is_plain else ""
         raise ValueError(f"{name!r} is no name for a bridge: {taken}{wanted}")
     return _own_or_system(name)
 
 
-def folder_of_all() -> Path:
-    """The folder with the configurations of this host's bridges: that of $SCAN_BRIDGE_CONFIG, the user's own if there
-    is one in it, or the system's."""
-    chosen = os.environ.get(ENV_PREFIX + "CONFIG")
-    if chosen:
-        return Path(chosen).parent
-    return own_dir() if any(own_dir().glob("*.toml")) else CONFIG_DIR
+def config_path_of_all() -> Path:
+    """The file beside which this host's bridges have theirs: that of $SCAN_BRIDGE_CONFIG; the plain one in the user's
+    own folder, if that has any; or the system's."""
+    if chosen := os.environ.get(ENV_PREFIX + "CONFIG"):
+        return Path(chosen)
+    return (own_dir() if files_in(own_dir()) else CONFIG_DIR) / f"{PLAIN}.toml"
+
+
+def files_in(folder: Path) -> tuple[Path, ...]:
+    """The configurations in a folder, the one without a name first. Nothing else that lies there is one."""
+    plain = folder / f"{PLAIN}.toml"
+    further = sorted(path for path in folder.glob("*.toml") if _is_name(path.name.removesuffix(".toml")))
+    return (plain, *further) if plain.exists() else tuple(further)
 
 
 def name_of(path: Path) -> str:
@@ -78,7 +86,7 @@ def over(defaults: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_name(name: str) -> bool:
-    return name != PLAIN and _NAME.fullmatch(name) is not None
+    return name != PLAIN and not name.startswith(_COPY) and _NAME.fullmatch(name) is not None
 
 
 def _own_or_system(name: str) -> Path:

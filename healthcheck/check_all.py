@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bridge.config_file import PLAIN, ConfigError, folder_of_all, name_of
-from healthcheck.config.settings import HealthConfig, load
+from bridge.config_file import ConfigError, config_path_of_all
+from healthcheck.config.settings import HealthConfig
 from healthcheck.keep.state import StateError
 from healthcheck.model.report import Report
-from healthcheck.observe import bridges
+from healthcheck.observe.beside import load_all
 from healthcheck.observe.probes import reason_of, side_by_side
 from healthcheck.present import terminal
 
@@ -30,10 +30,12 @@ Look = Callable[[HealthConfig], Report | None]
 
 def check_all(look: Look, *, acts: bool, as_json: bool) -> int:
     """Look at each bridge of this host and print what was found; the exit code is the worst."""
-    files = bridges.here(folder_of_all())
-    outcomes = side_by_side({str(file): partial(_look_at, file, look) for file in files}, DEADLINE_S)
+    found = load_all(config_path_of_all())
+    jobs = {str(file): partial(look, found.configs[instance]) for instance, file in found.files.items()}
+    outcomes = side_by_side(jobs, DEADLINE_S)
+    outcomes |= {str(file): ConfigError(problem) for file, problem in found.problems.items()}
     codes, reports = [0], []
-    for file, outcome in ((file, outcomes[str(file)]) for file in files):
+    for file, outcome in ((file, outcomes[str(file)]) for file in found.in_order()):
         code, text = _verdict(outcome, acts=acts)
         codes.append(code)
         if as_json and isinstance(outcome, Report):
@@ -47,10 +49,6 @@ def check_all(look: Look, *, acts: bool, as_json: bool) -> int:
     return max(codes, key=ORDER.index)
 
 
-def _look_at(file: Path, look: Look) -> Report | None:
-    return look(load(file))
-
-
 def _verdict(outcome: object, *, acts: bool) -> tuple[int, str]:
     match outcome:
         case None:
@@ -59,7 +57,8 @@ def _verdict(outcome: object, *, acts: bool) -> tuple[int, str]:
             return outcome.severity.nagios_code, terminal.nagios(outcome).splitlines()[0].split(" | ")[0]
         case ConfigError() | StateError() | TimeoutError():
             code = NOT_DONE if acts else UNKNOWN
-            return code, f"SCAN-BRIDGE UNKNOWN - {reason_of(outcome) if isinstance(outcome, TimeoutError) else outcome}"
+            reason = reason_of(outcome) if isinstance(outcome, TimeoutError) else "; ".join(str(outcome).splitlines())
+            return code, f"SCAN-BRIDGE UNKNOWN - {reason}"
         case Exception():
             traceback.print_exception(outcome)
             return EX_SOFTWARE, f"SCAN-BRIDGE UNKNOWN - a defect of the check: {reason_of(outcome)}"
@@ -68,4 +67,4 @@ def _verdict(outcome: object, *, acts: bool) -> tuple[int, str]:
 
 
 def _called(file: Path) -> str:
-    return name_of(file) or PLAIN
+    return file.name.removesuffix(".toml")

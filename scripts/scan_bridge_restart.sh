@@ -34,7 +34,7 @@ while [ $# -gt 0 ]; do
 done
 case $TIMEOUT_S in '' | *[!0-9]*) usage >&2; exit 2 ;; esac
 case $NAME in
-    *[!A-Za-z0-9_.-]* | [.-]* | config) die "'$NAME' is no name for a bridge: letters, digits, '_', '.' and '-'; not 'config'" ;;
+    *[!A-Za-z0-9_.-]* | [.-]* | config | config.*) die "'$NAME' is no name for a bridge: letters, digits, '_', '.' and '-'; not 'config' or a copy of it" ;;
     ?*) UNIT=dolphin-scan-bridge@$NAME.service ;;
 esac
 if [ -z "$CONFIG" ]; then

@@ -69,7 +69,7 @@ def run(config_path: Path) -> int:
     journal.set_up("info", "scan-bridge-health")
     bridges = load_all(config_path)
     # The file that is named, unless its bridge is not in use here, or further ones are all there is.
-    named = [one for name, one in bridges.configs.items() if bridges.files[name] == config_path]
+    named = [one for name, one in bridges.configs.items() if bridges.files[name] == config_path.absolute()]
     config = next(iter([*named, *bridges.configs.values()]), None) or load(config_path)
     for problem in bridges.problems.values():
         log.warning("not shown: %s", problem)

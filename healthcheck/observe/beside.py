@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.config import ConfigError
-from bridge.config_file import CONFIG_DIR, is_own
-from healthcheck.config.settings import HealthConfig, load
+from bridge import config_file
+from bridge.config_file import PLAIN, ConfigError, files_in, is_own
+from healthcheck.config.settings import Health, HealthConfig, load
 from healthcheck.observe import bridges
-
-_OLD_COPIES = "config."  # config.old.toml, config.example.toml: of the plain bridge's file
 
 
 @dataclass(frozen=True)
@@ -21,13 +19,17 @@ class Bridges:
     files: dict[str, Path]
     problems: dict[Path, str] = field(default_factory=dict)
 
+    def in_order(self) -> list[Path]:
+        """All their files, those that cannot be used too; the one of the bridge without a name first."""
+        return sorted([*self.files.values(), *self.problems], key=lambda file: (file.stem != PLAIN, file))
+
 
 def load_all(path: Path) -> Bridges:
     """The configuration at `path`, and those of further bridges beside it. What cannot be used is told, not raised."""
     configs: dict[str, HealthConfig] = {}
     files: dict[str, Path] = {}
     problems: dict[Path, str] = {}
-    for file in _files(path):
+    for file in _files(path.absolute()):
         try:
             config = load(file)
         except ConfigError as error:
@@ -43,22 +45,32 @@ def load_all(path: Path) -> Bridges:
 
 def _shared(config: HealthConfig, configs: dict[str, HealthConfig], files: dict[str, Path]) -> str | None:
     """What it shares with another bridge's configuration though each needs its own; None if nothing."""
-    instance, state_dir = config.status.instance, config.health.state_dir
+    instance = config.status.instance
     if instance in configs:
         return f"status.instance: {instance} is that of {files[instance]} too"
     for other, known in configs.items():
-        if known.health.state_dir == state_dir:
-            return f"health.state_dir: {state_dir} is that of {files[other]} too"
+        for key in _apart(config.health, known.health):
+            value = getattr(config.health, key)
+            if value is not None and value == getattr(known.health, key):
+                return f"health.{key}: {value} is that of {files[other]} too"
     return None
 
 
+def _apart(one: Health, other: Health) -> tuple[str, ...]:
+    """What two must not share: one's state, metrics or heartbeat would be taken for the other's."""
+    keys = ("state_dir", "spare_state_dir", "textfile", "heartbeat_url_file")
+    is_elsewhere = "remote" in (one.scope, other.scope) or one.manager != other.manager
+    return keys if is_elsewhere else ("unit", *keys)
+
+
 def _files(path: Path) -> list[Path]:
-    """The system's, and the user's own, as `bridges` has them; in any other folder every one."""
-    if path.parent == CONFIG_DIR:
-        return list(bridges.here(CONFIG_DIR))
+    """The system's, and the user's own, as `bridges` has them; in any other folder every one. Whichever is named
+    counts, but for the plain one where that is not in use."""
     # Where none of the user's own is in use, this may be a desk from which others' are looked at.
-    if is_own(path) and (own := bridges.in_use(path.parent)):
-        return list(own)
-    found = sorted(path.parent.glob("*.toml"))
-    others = [file for file in found if file != path and not file.name.startswith(_OLD_COPIES)]
-    return others if others and not path.exists() else [path, *others]
+    if path.parent == config_file.CONFIG_DIR:
+        found = bridges.here(path.parent)
+    else:
+        found = (bridges.in_use(path.parent) if is_own(path) else ()) or files_in(path.parent)
+    others = [file for file in found if file != path]
+    is_plain = path.name == f"{PLAIN}.toml"
+    return list(found) if path in found or (is_plain and others) else [path, *others]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bridge.config_file import PLAIN, ConfigError, name_of
+from bridge.config_file import PLAIN, ConfigError, files_in
 from healthcheck.config.settings import Health, health_at, load
 from healthcheck.observe import commands
 from healthcheck.observe.commands import CommandError
@@ -22,16 +22,17 @@ def here(folder: Path) -> tuple[Path, ...]:
 
 
 def in_use(folder: Path) -> tuple[Path, ...]:
-    """Those in `folder` whose unit is enabled, runs or has failed; the same order. Without further ones, config.toml.
+    """Those in `folder` that are of another host, or whose unit is to run, runs or has failed; the same order. Without
+    further ones, config.toml.
 
     What systemd does not tell counts: not to know must not mean not to watch.
     """
     plain = folder / f"{PLAIN}.toml"
-    further = sorted(path for path in folder.glob("*.toml") if name_of(path))
-    if not further:
+    every = files_in(folder)
+    if every in ((), (plain,)):
         return (plain,)
-    files = {path: _health(path) for path in ([plain, *further] if plain.exists() else further)}
-    found: set[Path] = set()
+    files = {path: _health(path) for path in every}
+    found = {path for path, health in files.items() if health.scope == "remote"}
     for systemctl in {health.systemctl for health in files.values()}:
         units = {path: health.unit for path, health in files.items() if health.systemctl == systemctl}
         found.update(watched(tuple(units), _show(systemctl, tuple(units.values()))))
@@ -39,13 +40,13 @@ def in_use(folder: Path) -> tuple[Path, ...]:
 
 
 def watched(files: Sequence[Path], units: Sequence[Mapping[str, str]]) -> tuple[Path, ...]:
-    """Those of the files whose units, in the same order, are enabled or not simply inactive; unknown: all."""
+    """Those of the files whose units, in the same order, are enabled, masked or not simply inactive; unknown: all."""
     if len(units) != len(files):
         return tuple(files)
     return tuple(
         path
         for path, unit in zip(files, units, strict=True)
-        if unit.get("UnitFileState", "").startswith("enabled") or unit.get("ActiveState") != "inactive"
+        if unit.get("UnitFileState", "").startswith(("enabled", "masked")) or unit.get("ActiveState") != "inactive"
     )
 
 

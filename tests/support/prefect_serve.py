@@ -58,7 +58,8 @@ class Serve:
         (self.folder / f"{name}.toml").write_text(
             f'source.root = "{self.folder}"\n'
             + ("" if "hazelcast." in more else AWAY)
-            + f'health.scope = "remote"\nhealth.state_dir = "{state}"\nhealth.spare_state_dir = "{self.folder}/spare"\n'
+            + f'health.scope = "remote"\nhealth.state_dir = "{state}"\n'
+            + f'health.spare_state_dir = "{self.folder}/spare-{name}"\n'
             + more
         )
 

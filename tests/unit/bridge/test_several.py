@@ -11,7 +11,7 @@ from bridge import config_file
 from bridge.cli import parser
 from bridge.command_line import EX_USAGE, parse
 from bridge.config import Config, load
-from bridge.config_file import folder_of_all, name_of, path_of
+from bridge.config_file import config_path_of_all, files_in, name_of, path_of
 from healthcheck.config import settings
 
 SOURCE = '[source]\nroot = "/data/scans"\n'
@@ -52,6 +52,15 @@ def test_config_is_the_file_of_the_plain_one_and_no_name(folder: Path) -> None:
     with pytest.raises(ValueError, match="'config' is the file of the bridge without a name"):
         path_of("config")
     assert name_of(folder / "config.toml") == ""
+
+
+def test_a_copy_of_the_plain_ones_file_is_no_further_bridge(folder: Path) -> None:
+    for file in ("config.toml", "config.old.toml", "b.toml", "b.toml.bak", "b c.toml", ".b.toml.swp"):
+        written(folder / file)
+    assert files_in(folder) == (folder / "config.toml", folder / "b.toml")
+    assert name_of(folder / "config.old.toml") == ""
+    with pytest.raises(ValueError, match="the bridge without a name, as are copies of it"):
+        path_of("config.old")
 
 
 def test_a_file_elsewhere_has_no_name(folder: Path) -> None:
@@ -121,11 +130,11 @@ def test_all_bridges_are_looked_for_in_the_users_own_folder_if_it_has_one(
 ) -> None:
     written(folder / "config.toml")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "home"))
-    assert folder_of_all() == folder
+    assert config_path_of_all() == folder / "config.toml"
     written(folder / "home" / "scan-bridge" / "b.toml")
-    assert folder_of_all() == folder / "home" / "scan-bridge"
-    monkeypatch.setenv("SCAN_BRIDGE_CONFIG", "/elsewhere/config.toml")
-    assert folder_of_all() == Path("/elsewhere")
+    assert config_path_of_all() == folder / "home" / "scan-bridge" / "config.toml"
+    monkeypatch.setenv("SCAN_BRIDGE_CONFIG", "/elsewhere/one.toml")
+    assert config_path_of_all() == Path("/elsewhere/one.toml")
 
 
 def test_what_the_file_says_counts_and_the_environment_before_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,17 @@ def test_one_that_cannot_be_checked_costs_its_own_line_only(
 def test_a_file_that_is_not_valid_is_one_of_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "b.toml").write_text("nonsense = 1\n")
     assert check_all.check_all(lambda _: report(), acts=False, as_json=False) == 3
-    assert "b.toml: nonsense: unknown key" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["config", "b", "c"]
+    assert "b.toml: nonsense: unknown key" in lines[1]
+
+
+def test_what_serve_refuses_it_refuses_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "b.toml").write_text('source.root = "/data/b"\nhealth.state_dir = "/shared"\n')
+    (folder / "c.toml").write_text('source.root = "/data/c"\nhealth.state_dir = "/shared"\n')
+    assert check_all.check_all(lambda _: report(), acts=True, as_json=False) == 4
+    lines = capsys.readouterr().out.splitlines()
+    assert f"health.state_dir: /shared is that of {folder / 'b.toml'} too" in lines[2]
 
 
 @pytest.mark.parametrize("named", [["--config", "x.toml"], []])
@@ -93,6 +103,7 @@ def test_all_goes_with_no_choice_of_one(named: list[str], capsys: pytest.Capture
 
 
 def test_what_is_enabled_runs_or_has_failed_is_watched_and_what_is_unknown_too() -> None:
+    assert bridges.watched((Path("b.toml"),), [{"UnitFileState": "masked", "ActiveState": "inactive"}])
     shown = "UnitFileState=enabled\nActiveState=inactive\n\nUnitFileState=disabled\nActiveState={}\n"
     files = (Path("config.toml"), Path("b.toml"))
     for state, watched in (("inactive", files[:1]), ("active", files), ("failed", files), ("activating", files)):
