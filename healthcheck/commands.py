@@ -93,7 +93,7 @@ def _mute(arguments: argparse.Namespace) -> int:
     until = now + arguments.duration
     by = os.environ.get("SUDO_USER") or getpass.getuser()
     mute.write(config.health.state_dir, Mute(until, foreign(arguments.why), foreign(by), now))
-    print(f"muted until {clock(until)}; end it earlier with: scan-bridge-health unmute")
+    print(f"muted until {clock(until)}; end it earlier with: {config.health.scan_bridge_health} unmute")
     return 0
 
 

@@ -70,7 +70,7 @@ class Outbox:
         news = self.alerting.untold(state.alerts)
         state = replace(state, unreachable={block: why for block, why in state.unreachable.items() if block in news})
         deadline = time.monotonic() + MOST_DELIVERY_TIMEOUTS * self.config.health.alerts.send_timeout_s
-        writer = Writer(self.config.status.instance, self.alerting.now)
+        writer = Writer(self.config.status.instance, self.alerting.now, self.config.health.scan_bridge_health)
         deliveries = []
         for block in sorted(news, key=lambda block: (block in state.unreachable, block)):
             message = writer.compose(block, news[block], state.alerts, again=block in state.sending)

@@ -25,10 +25,11 @@ _SHOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who writes, and when: the bridge's name, for those who watch several, and the time of the check."""
+    """Who writes, and when: the bridge's name, for those who watch several, the time of the check, its command."""
 
     instance: str
     now: datetime
+    command: str
 
     def compose(self, block: Block, changes: tuple[Change, ...], alerts: Iterable[Alert], *, again: bool) -> Message:
         """One recipient's message.
@@ -40,11 +41,11 @@ class Writer:
         by_id = {alert.id: alert for alert in alerts}
         paragraphs = [_paragraph(change, by_id[change.alert_id], self.now) for change in changes[:MOST_ITEMS]]
         if len(changes) > MOST_ITEMS:
-            paragraphs.append(f"… and {len(changes) - MOST_ITEMS} more: scan-bridge-health alerts")
+            paragraphs.append(f"… and {len(changes) - MOST_ITEMS} more: {self.command} alerts")
         if again:
             paragraphs.append("(The check was cut off while sending this before: you may have got it already.)")
         signature = f"scan-bridge {self.instance}, {clock(self.now)}."
-        paragraphs.append(f"{signature} Silence during work: scan-bridge-health mute 30m --why …")
+        paragraphs.append(f"{signature} Silence during work: {self.command} mute 30m --why …")
         return Message(block, _subject(changes, by_id, self.instance), "\n\n".join(paragraphs), changes)
 
 

@@ -6,6 +6,7 @@ The shipped defaults are the rules' tables of the design. Whatever is not valid 
 from __future__ import annotations
 
 import os
+import re
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -164,6 +165,21 @@ class Health(Section):
     def journalctl(self) -> str:
         """The command that shows, with -u, what its units logged."""
         return "journalctl --user" if self.manager == "user" else "journalctl"
+
+    @property
+    def scan_bridge(self) -> str:
+        """The command for this bridge."""
+        return f"scan-bridge{self._of_instance}"
+
+    @property
+    def scan_bridge_health(self) -> str:
+        """The health check's command for this bridge."""
+        return f"scan-bridge-health{self._of_instance}"
+
+    @property
+    def _of_instance(self) -> str:
+        further = re.fullmatch(r"dolphin-scan-bridge@(.+)\.service", self.unit)
+        return f" --instance {further[1]}" if further else ""
 
     @property
     def addresses(self) -> dict[str, tuple[str, ...]]:

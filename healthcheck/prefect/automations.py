@@ -25,6 +25,7 @@ SILENT, UNTOLD = "no health check completed", "critical finding, nobody told"
 OLD_NAMES = (f"scan-bridge: {SILENT}", f"scan-bridge: {UNTOLD}")  # of version 1.0: one pair for all bridges
 GROUP = "ops"  # told by both
 SILENT_FOR = timedelta(minutes=5)
+LOOK_FURTHER = "systemctl status 'dolphin-scan-bridge*'"
 KEPT = "Kept up to date by `scan-bridge-health serve`: changes made here are undone, but for switching it off."
 
 
@@ -37,7 +38,7 @@ class Ensured:
 
 
 def shipped(
-    name: str, blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR, systemctl: str = "systemctl"
+    name: str, blocks: tuple[UUID, ...], silent_for: timedelta = SILENT_FOR, look_further: str = LOOK_FURTHER
 ) -> tuple[Automation, ...]:
     """The Automations as they should be.
 
@@ -46,7 +47,7 @@ def shipped(
         blocks: ids of the notification blocks they tell. Without any they do nothing but leave their own
             `prefect.automation.triggered` event, and say so.
         silent_for: how long no check may complete.
-        systemctl: how the manager of the check's units is asked.
+        look_further: the command to run on its host then.
     """
     note = KEPT if blocks else f"{KEPT} TELLS NOBODY: health.groups.{GROUP} has no block that Prefect has."
     of_bridge = {"prefect.resource.id": f"{EVENT_PREFIX}{name}"}
@@ -69,8 +70,7 @@ def shipped(
                 blocks,
                 f"scan bridge {name}: the health check is silent",
                 f"No health check of {name} has completed for {silent_for / timedelta(minutes=1):g} min.\n"
-                "Whether the bridge is well is not known here. Look on its host: "
-                f"{systemctl} status dolphin-scan-bridge-healthcheck dolphin-scan-bridge",
+                f"Whether the bridge is well is not known here. Look on its host: {look_further}",
             ),
         ),
         Automation(
@@ -102,7 +102,8 @@ def ensure(config: HealthConfig, name: str | None = None) -> Ensured:
     """
     ids, untold = find_blocks(config.health.addresses[GROUP])
     changed = []
-    every = shipped(name or config.status.instance, tuple(ids.values()), systemctl=config.health.systemctl)
+    look_further = f"{config.health.systemctl} status dolphin-scan-bridge-healthcheck {config.health.unit}"
+    every = shipped(name or config.status.instance, tuple(ids.values()), look_further=look_further)
     for old, wanted in zip(OLD_NAMES, every, strict=True):
         with get_client(sync_client=True) as client:
             found = client.read_automations_by_name(wanted.name)

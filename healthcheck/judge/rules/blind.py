@@ -33,7 +33,7 @@ def judge(facts: Facts) -> Judgement:
         rule.severity,
         text,
         Cause.PROBE_BLIND,
-        look_further="scan-bridge-health check --json",
+        look_further=f"{facts.health.scan_bridge_health} check --json",
         restart_helps=False,
         since=facts.ago(longest),
     )

@@ -33,4 +33,6 @@ def judge(facts: Facts) -> Judgement:
     if not any(number.severity.is_bad for number in numbers):
         return ok(text, *numbers)
     helps = facts.waiting is not None and not facts.all_bad
-    return replace(exceeded(text, numbers, "scan-bridge status"), cause=Cause.TOO_FEW_FILES, restart_helps=helps)
+    return replace(
+        exceeded(text, numbers, f"{facts.health.scan_bridge} status"), cause=Cause.TOO_FEW_FILES, restart_helps=helps
+    )

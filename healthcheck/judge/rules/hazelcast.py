@@ -32,7 +32,7 @@ def _refused(facts: Facts, refusal: str) -> Judgement:
         facts.rules.hazelcast.severity,
         f"{refusal}; restarting the bridge is useless",
         Cause.HAZELCAST_REFUSES,
-        look_further="scan-bridge status",
+        look_further=f"{facts.health.scan_bridge} status",
         restart_helps=False,
     )
 
@@ -43,7 +43,7 @@ def _unreachable(facts: Facts, reason: str) -> Judgement:
         facts.rules.hazelcast.severity,
         f"this check cannot reach the cluster: {reason}; restarting the bridge is useless.{own}",
         Cause.HAZELCAST_AWAY,
-        look_further="scan-bridge status",
+        look_further=f"{facts.health.scan_bridge} status",
         restart_helps=False,
     )
 

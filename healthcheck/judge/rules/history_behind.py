@@ -26,7 +26,7 @@ def judge(facts: Facts) -> Judgement:
         rule.severity,
         f"the history has lacked {missing} for {duration(history.behind_s)}{why}",
         Cause.HISTORY_BEHIND,
-        look_further="scan-bridge history --gaps",
+        look_further=f"{facts.health.scan_bridge} history --gaps",
         restart_helps=False,
         since=facts.ago(history.behind_s),
     )

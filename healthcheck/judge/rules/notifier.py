@@ -25,7 +25,7 @@ def judge(condition: CheckCondition, health: Health) -> Judgement:
         health.rules.notifier.severity,
         "; ".join(text),
         Cause.NOTIFIER_FAILED,
-        look_further="scan-bridge-health notify-test",
+        look_further=f"{health.scan_bridge_health} notify-test",
         restart_helps=False,
         deaf=frozenset(group for group, blocks in health.addresses.items() if set(blocks) <= deaf),
     )

@@ -37,7 +37,7 @@ def _claimed(facts: Facts, twins: Mapping[str, BridgeStatus]) -> Judgement:
         facts.rules.redundancy.severity,
         f"a bridge on {where} calls itself {facts.config.status.instance} too: give each its own status.instance",
         Cause.CLAIMED_TWICE,
-        look_further="scan-bridge status",
+        look_further=f"{facts.health.scan_bridge} status",
         restart_helps=False,
     )
 
@@ -53,9 +53,9 @@ def _silent(facts: Facts, silent: Mapping[str, BridgeStatus]) -> Judgement:
     return Judgement(
         facts.rules.redundancy.severity,
         f"{'; '.join(texts)}, and was not stopped: {left}. If it is gone for good: "
-        f"scan-bridge status --forget {foreign(key)}",
+        f"{facts.health.scan_bridge} status --forget {foreign(key)}",
         Cause.OTHER_SILENT,
-        look_further=f"on {foreign(first.host)}: systemctl status dolphin-scan-bridge",
+        look_further=f"on {foreign(first.host)}: systemctl status 'dolphin-scan-bridge*'",
         restart_helps=False,
         since=first.heartbeat_at,
     )

@@ -60,12 +60,12 @@ def diagnose(facts: Facts) -> Diagnosis:
     unit = facts.health.unit
     if facts.refusal:
         text = f"{facts.refusal}; a restart of the bridge is useless"
-        return Diagnosis(Cause.HAZELCAST_REFUSES, text, "scan-bridge status")
+        return Diagnosis(Cause.HAZELCAST_REFUSES, text, f"{facts.health.scan_bridge} status")
     if facts.reachable is False:
         return Diagnosis(
             Cause.HAZELCAST_AWAY,
             "this check cannot reach the cluster either, so a restart of the bridge is useless",
-            "scan-bridge status",
+            f"{facts.health.scan_bridge} status",
         )
     if facts.unit is not None and not facts.unit.is_running:
         text = f"the bridge is not running: {facts.unit.state}"

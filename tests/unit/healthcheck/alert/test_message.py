@@ -29,7 +29,9 @@ ALERT = Alert(
 
 def message(alert: Alert, kind: ChangeKind = "opened") -> tuple[str, str]:
     change = Change(kind, alert.id, alert.title, alert.severity)
-    written = Writer("bridge-1", NOW).compose(BLOCK, (change,), [alert], again=False)
+    written = Writer("bridge-1", NOW, "scan-bridge-health --instance gpu").compose(
+        BLOCK, (change,), [alert], again=False
+    )
     return written.subject, written.body
 
 
@@ -38,6 +40,10 @@ def test_subject_and_first_line_say_what_is_wrong_now() -> None:
     assert subject == "[scan-bridge bridge-1] CRITICAL: stale_data (producer stopped)"
     assert body.splitlines()[0] == "CRITICAL: stale_data (producer stopped)"
     assert "causes so far: Hazelcast away, then producer stopped" in body
+
+
+def test_what_to_do_is_said_for_the_bridge_that_the_message_is_about() -> None:
+    assert "Silence during work: scan-bridge-health --instance gpu mute 30m" in message(ALERT)[1]
 
 
 def test_since_is_when_the_trouble_began_where_that_is_known() -> None:

@@ -31,7 +31,7 @@ def test_another_bridge_that_fell_silent_is_a_warning_with_its_name_since_when_a
     )  # fmt: skip
     assert found.text.startswith("bridge-2 on host-2 fell silent 70 s ago, at 2026-03-24 08:13:50 UTC")
     assert "scan-bridge status --forget bridge-2" in found.text
-    assert found.look_further == "on host-2: systemctl status dolphin-scan-bridge"
+    assert found.look_further == "on host-2: systemctl status 'dolphin-scan-bridge*'"
     assert found.since == ago(70)
 
 
