@@ -26,10 +26,8 @@ from pydantic_core import to_json
 from bridge import __version__
 from bridge.system import interrupt, journal
 from healthcheck.config.dashboard import Dashboard, is_loopback
-from healthcheck.config.settings import load
 from healthcheck.dashboard import document, fleet
-from healthcheck.dashboard.watch import Watch
-from healthcheck.observe.beside import load_all
+from healthcheck.dashboard.watches import Watches
 
 log = logging.getLogger(__name__)
 
@@ -67,36 +65,30 @@ def run(config_path: Path) -> int:
         bridge.config.ConfigError: the configuration cannot be used.
     """
     journal.set_up("info", "scan-bridge-health")
-    bridges = load_all(config_path)
-    # The file that is named, unless its bridge is not in use here, or further ones are all there is.
-    named = [one for name, one in bridges.configs.items() if bridges.files[name] == config_path.absolute()]
-    config = next(iter([*named, *bridges.configs.values()]), None) or load(config_path)
-    for problem in bridges.problems.values():
-        log.warning("not shown: %s", problem)
-    watches = {instance: Watch(one) for instance, one in bridges.configs.items()}
+    watches = Watches(config_path)
 
     def state(name: str | None) -> dict[str, Any] | None:
-        instance = config.status.instance if name is None else name
-        if instance not in watches:
+        bridges = watches.current
+        instance = watches.first[0] if name is None else name
+        if instance not in bridges:
             return None
-        now, seen = datetime.now(UTC), {one: watch.overview() for one, watch in watches.items()}
+        now, seen = datetime.now(UTC), {one: bridge.watch.overview() for one, bridge in bridges.items()}
         overview, history = seen[instance]
-        started_at = watches[instance].started_at
+        started_at = bridges[instance].watch.started_at
         rows = fleet.rows({one: overview for one, (overview, _) in seen.items()}, started_at, now)
-        whole = document.document(overview, history, bridges.configs[instance], started_at, now)
+        whole = document.document(overview, history, bridges[instance].config, started_at, now)
         return whole | {"bridges": rows}
 
-    settings = config.health.dashboard
+    settings = watches.first[1].config.health.dashboard
     try:
-        server = Server(settings, state, lambda: not any(watch.hangs for watch in watches.values()))
+        server = Server(settings, state, lambda: not watches.hang)
     except OSError as error:
         print(f"scan-bridge-health: cannot listen on {settings.listen}: {error.strerror}", file=sys.stderr)
         return 1
     interrupt.exit_at_once()
     # shutdown() waits for the loop that this handler interrupts
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    for watch in watches.values():
-        watch.start()
+    watches.start()
     log.info("dashboard at http://%s/", settings.listen)
     with server:
         server.serve_forever(poll_interval=0.5)

@@ -63,6 +63,7 @@ class Watch:
         self._history = PlotHistory()
         self._lock = threading.Lock()
         self._look_now = threading.Event()
+        self._ended = False
         hazelcast = config.hazelcast
         calls_s = hazelcast.connect_timeout_s * len(hazelcast.members) + 3 * hazelcast.call_timeout_s
         self._poll_hangs_s = calls_s + max(MOST_PAUSE_S, UNASKED_POLL_S) + HANGS_S
@@ -70,9 +71,14 @@ class Watch:
         self._polled_s = self._looked_s = self._asked_s = time.monotonic()
 
     def start(self) -> None:
-        """Look from now on, until the process ends."""
+        """Look from now on, until `stop` or the end of the process."""
         threading.Thread(target=lambda: asyncio.run(self._poll()), name="poll", daemon=True).start()
         threading.Thread(target=self._look, name="look", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more, once what is under way has ended. Returns at once."""
+        self._ended = True
+        self._look_now.set()
 
     def overview(self) -> tuple[Overview, dict[str, Any]]:
         """What is known, and the history as a document. A source whose thread hangs is known no more."""
@@ -112,7 +118,7 @@ class Watch:
         settings = self._config.hazelcast
         cluster = Cluster(settings, CLIENT_NAME)
         failures = 0
-        while True:
+        while not self._ended:
             try:
                 if not cluster.connected:
                     await cluster.connect()
@@ -129,8 +135,9 @@ class Watch:
                 pause_s = min(MOST_PAUSE_S, POLL_S * 2 ** min(failures - 1, 8)) * random.uniform(0.7, 1.0)  # noqa: S311
             self._polled_s = time.monotonic()
             await asyncio.sleep(pause_s)
-            while not self._is_asked and time.monotonic() - self._polled_s < UNASKED_POLL_S:
+            while not (self._is_asked or self._ended) and time.monotonic() - self._polled_s < UNASKED_POLL_S:
                 await asyncio.sleep(POLL_S)
+        await cluster.close()
 
     def _watched(self) -> Watched:
         """Which bridge is watched, as the last look at the unit has it."""
@@ -169,7 +176,7 @@ class Watch:
     # ---- everything else
 
     def _look(self) -> None:
-        while True:
+        while not self._ended:
             self._look_now.clear()
             self._looked_s = time.monotonic()
             state = self._ask(
