@@ -122,12 +122,13 @@ class Watch:
 
     def run_by(self, program: str, *options: str) -> None:
         """Have the unit run the check by this program: at each start, unless options tell otherwise."""
-        command = " ".join((program, "check", "--act", "--exit-zero", *options, "--config", CONFIG))
+        which = () if "--all" in options else ("--config", CONFIG)
+        command = " ".join((program, "check", "--act", "--exit-zero", *options, *which))
         self.bridge.drop_in("always", f"[Service]\nExecStart=\nExecStart={command}\n", CHECK)
 
-    def run_while_unwatched(self, after_s: int) -> None:
+    def run_while_unwatched(self, after_s: int, *options: str) -> None:
         """Start the timer, made quicker: the check runs once none has completed for so long."""
-        self.run_by(PROGRAM, "--unless-checked-within", f"{after_s}s")
+        self.run_by(PROGRAM, "--unless-checked-within", f"{after_s}s", *options)
         often = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=2\nAccuracySec=100ms\n"
         self.bridge.drop_in("often", often, TIMER)
         self.machine.run("systemctl", "start", TIMER)

@@ -123,6 +123,30 @@ def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(
     assert (running.status() or {})["version"] != "1.0.99"
 
 
+def test_a_rollback_to_a_version_of_one_bridge_a_host_is_refused_while_another_one_runs(
+    running: Bridge, further: FurtherBridge
+) -> None:
+    machine = running.machine
+    machine.run("sed", "-i", 's/^version = .*/version = "1.0.98"/', f"{COPY}/pyproject.toml")
+    make(machine, "upgrade", source=COPY)
+    # As version 1.0 was: without a unit for further ones.
+    previous = machine.run("readlink", "-f", "/opt/scan-bridge.releases/previous").stdout.strip()
+    machine.run("rm", f"{previous}/share/scan-bridge/units/dolphin-scan-bridge@.service")
+    further.start()
+    new, pids = release(machine), (running.pid, further.pid)
+
+    refused = machine.run(f"{COPY}/scripts/install.sh", "rollback", check=False)
+
+    assert refused.returncode == 1
+    assert "knows only one bridge a host" in refused.stderr
+    assert f"systemctl disable --now {further.unit}" in refused.stderr
+    assert (release(machine), (running.pid, further.pid)) == (new, pids), "nothing was switched or touched"
+    machine.run("systemctl", "disable", "--now", further.unit)
+    machine.run(f"{COPY}/scripts/install.sh", "rollback")
+    assert release(machine) == previous
+    running.publishes()
+
+
 BREAKAGES = {
     # what is done to the new version's sources: how the upgrade must fail
     "does not build": ("echo 'nonsense =' >> pyproject.toml", "could not be built"),

@@ -10,6 +10,7 @@ from hazelcast import HazelcastClient
 from support.hazelcast_member import Member
 from support.machine import Machine, until
 from support.service import Bridge, FurtherBridge
+from support.watch import SHORT, STATE, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
@@ -73,6 +74,41 @@ def test_each_has_its_own_state_and_journal_and_is_reloaded_and_restarted_alone(
     machine.run("systemctl", "stop", further.unit)
     bridge.publishes()
     assert (bridge.pid, bridge.restarts) == (pid, 0), "the other one was not touched"
+
+
+def test_the_fallback_timer_checks_each_of_them_and_what_befalls_one_is_told_of_that_one(
+    watch: Watch, further: FurtherBridge, inbox: Inbox
+) -> None:
+    machine, unwatched_s = watch.machine, 5
+    quiet = {"health__rules__stale_data__critical_s": "600.0", "health__rules__few_files__enabled": "false"}
+    watch.configure(**quiet)
+    further.configure(**SHORT | quiet)
+    for one in (watch.bridge, further):
+        one.start()
+        one.publishes()
+    machine.run("systemctl", "enable", further.unit)
+    watch.run_while_unwatched(unwatched_s, "--all")
+
+    def completed(state: str) -> tuple[str, str]:
+        text = machine.run("cat", f"{state}/state.json", check=False).stdout or "{}"
+        found = json.loads(text)
+        return found.get("completed_by", ""), found.get("completed_at", "")
+
+    states = (STATE, f"{STATE}/@b")
+    until(lambda: all(completed(state)[0] == "timer" for state in states), 120, watch.log)
+    before = [completed(state)[1] for state in states]
+    until(lambda: all(completed(state)[1] != at for state, at in zip(states, before, strict=True)), 120, watch.log)
+    assert inbox.messages == []
+
+    machine.run("systemctl", "stop", further.unit)
+    until(lambda: inbox.to("ops"), 120, watch.log)
+    name = f"{machine.run('hostname').stdout.strip()}-b"
+    assert f"[scan-bridge {name}] WARNING: process_stopped" in inbox.messages[0].subject
+    assert "scan-bridge-health --instance b mute" in inbox.messages[0].body
+    machine.run("systemctl", "start", further.unit)
+    until(lambda: len(inbox.to("ops")) == 2, 120, watch.log)
+    inbox.told_once("process_stopped (stopped, not failed)", "ops")
+    machine.run("systemctl", "disable", further.unit)
 
 
 def test_what_is_no_name_is_refused_in_one_line(bridge: Bridge) -> None:
