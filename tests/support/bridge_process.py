@@ -28,6 +28,7 @@ from support import process
 # The command as it is installed beside this Python.
 COMMAND = (sys.executable, str(Path(sys.executable).with_name("scan-bridge")))
 DEADLINE_S = 30.0  # for what takes milliseconds on an idle machine
+LONGEST_PAUSE_S = 0.05  # many conditions ask a Hazelcast member, or start a command
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 T = TypeVar("T")
@@ -39,11 +40,12 @@ def eventually(condition: Callable[[], T], complaint: str | Callable[[], str], d
     Raises:
         AssertionError: it was not true within `deadline_s`.
     """
-    end = time.monotonic() + deadline_s
+    end, pause_s = time.monotonic() + deadline_s, 0.005
     while not (value := condition()):
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline_s:g} s: {complaint() if callable(complaint) else complaint}")
-        time.sleep(0.005)
+        time.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, LONGEST_PAUSE_S)
     return value
 
 

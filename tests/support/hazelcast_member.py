@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hazelcast
-from support import process
+from support import process, shared_classes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "hazelcast-local"
 START_S = 60.0  # one second on an idle machine
@@ -82,7 +82,8 @@ class Member:
             arguments += ["--members", ",".join(self._members)]
         if self._jar:
             arguments += ["--jar", str(self._jar)]
-        self._process = process.start([SCRIPT, *arguments, "--", *self._java_options], stdout=self._log)
+        java_options = (*shared_classes.java_options(), *self._java_options)
+        self._process = process.start([SCRIPT, *arguments, "--", *java_options], stdout=self._log)
         if wait:
             self.wait_ready()
         return self

@@ -24,7 +24,7 @@ from support.host import COMMAND_TIMEOUT_S, Host, command
 T = TypeVar("T")
 
 BOOT_TIMEOUT_S = 60
-POLL_S = 0.05
+POLL_S = 0.2  # what is polled is mostly a command in the machine, which costs as much as what it waits for
 _numbers = itertools.count(1)
 
 

@@ -22,6 +22,7 @@ from support import process
 from support.hazelcast_member import free_port
 
 START_S = 240.0  # ten seconds on an idle machine
+POLL_S = 0.4  # each question costs the server what a check costs it
 
 T = TypeVar("T")
 
@@ -130,7 +131,7 @@ def eventually(condition: Callable[[], T], deadline_s: float, complaint: str) ->
     end = time.monotonic() + deadline_s
     while not (value := condition()):
         assert time.monotonic() < end, f"{complaint} (after {deadline_s:g} s)"
-        time.sleep(0.1)
+        time.sleep(POLL_S)
     return value
 
 

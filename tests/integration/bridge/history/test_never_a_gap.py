@@ -22,6 +22,7 @@ SECOND_NS = 1_000_000_000
 KEEP_S = 7200.0
 FILES = 2000
 EVENTS = 40
+SEEDS = 2 if os.environ.get("CI") else 1  # each takes a minute and more
 MAP = "kept"
 # Looks often, so that the end comes soon.
 SOURCE = {"rescan_s": 0.5, "settle_s": 0.3, "quiet_s": 0.1}
@@ -156,7 +157,7 @@ def plain(member: Member) -> Iterator[hazelcast.HazelcastClient]:
         client.shutdown()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_never_a_gap_never_a_double_whatever_happens(
     seed: int, own_member: Member, new_bridge: Callable[..., BridgeProcess]
 ) -> None:
