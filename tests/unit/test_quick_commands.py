@@ -15,6 +15,7 @@ from support import process
 
 from healthcheck.observe import disk_look
 
+pytestmark = pytest.mark.exhaustive
 SLOW = ("asyncio", "hazelcast", "prefect", "prometheus_client", "pyarrow", "pydantic", "rich", "selenium", "watchdog")
 
 

@@ -52,6 +52,7 @@ def without_hashes(files: Files) -> None:
     files["build.txt"] = files["build.txt"].partition(" \\")[0] + "\n"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -71,6 +72,7 @@ def test_what_does_not_fit_is_said(
     assert any(said in line for line in lock.misfits(requirements, files))
 
 
+@pytest.mark.exhaustive
 def test_a_package_that_is_wanted_no_more_is_said(requirements: dict[str, list[str]], files: Files) -> None:
     requirements["dev.txt"].remove("selenium>=4.30,<5")
     assert lock.misfits(requirements, files) == ["dev.txt was made for other requirements than pyproject.toml has now"]

@@ -58,6 +58,7 @@ def wheel(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("is_right", [True, False])
 def test_only_what_has_the_locked_hash_is_installed(tmp_path: Path, wheel: Path, is_right: bool) -> None:
     digest = hashlib.sha256(wheel.read_bytes() if is_right else b"something else").hexdigest()

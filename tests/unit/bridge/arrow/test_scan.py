@@ -25,6 +25,7 @@ from support.arrow_samples import (
 from bridge.arrow.metadata import InvalidScan, read_metadata
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("format_", FORMATS)
 def test_every_cut_of_a_scan_is_refused(format_: str, compression: str | None) -> None:
@@ -35,6 +36,7 @@ def test_every_cut_of_a_scan_is_refused(format_: str, compression: str | None) -
             to_stream(content[:cut], PROVENANCE, LIMIT)
 
 
+@pytest.mark.exhaustive
 def test_every_cut_of_a_stream_framed_as_before_arrow_0_15_is_refused() -> None:
     content = written([scan(), scan(20)], "stream", use_legacy_format=True, metadata_version=pa.ipc.MetadataVersion.V4)
     for cut in range(len(content)):

@@ -52,6 +52,7 @@ def test_a_client_that_no_longer_uses_a_private_name_is_refused(name: str) -> No
         require(((Renamed, "function", name),))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "renamed",
     [

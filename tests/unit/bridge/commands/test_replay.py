@@ -172,6 +172,7 @@ def test_a_signal_ends_it_in_good_order(archive: Path, into: Path, number: signa
     assert replayed(into) == [first]
 
 
+@pytest.mark.exhaustive
 def test_a_target_that_is_taken_away_is_no_fault_of_the_archive(archive: Path, into: Path) -> None:
     record(archive, "2026-03-24/a.arrow", 0)
     record(archive, "2026-03-24/b.arrow", 3000)
@@ -183,6 +184,7 @@ def test_a_target_that_is_taken_away_is_no_fault_of_the_archive(archive: Path, i
     assert "replay: the folder to write into is gone" in out.decode()
 
 
+@pytest.mark.exhaustive
 def test_a_scan_that_is_tidied_up_meanwhile_is_counted(archive: Path, into: Path) -> None:
     record(archive, "2026-03-24/a.arrow", 0)
     gone = archive / record(archive, "2026-03-24/b.arrow", 3000)

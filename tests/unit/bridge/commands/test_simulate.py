@@ -84,6 +84,7 @@ def test_eigenvectors_are_orthogonal() -> None:
         assert product(vectors, vector) == pytest.approx([float(i == j) for j in range(20)], abs=1e-9)
 
 
+@pytest.mark.exhaustive
 def test_the_default_scan_is_near_100_kb() -> None:
     scan = next(scans(1, ticks(START)))
     assert 90_000 < len(scan.encode("file")) < 120_000
@@ -132,6 +133,7 @@ def test_a_spoiled_scan_cannot_be_read(kind: str, format_: str) -> None:
             read(simulate.spoil(data, kind, random.Random(seed)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("options", [(), ("--in-place",), ("--format", "stream")], ids=str)
 def test_run_writes_whole_scans_across_midnight_and_leaves_no_temporary_file(
     tmp_path: Path, options: tuple[str]
@@ -148,6 +150,7 @@ def test_run_writes_whole_scans_across_midnight_and_leaves_no_temporary_file(
         assert read((tmp_path / "root" / file).read_bytes()).num_rows == 8
 
 
+@pytest.mark.exhaustive
 def test_the_same_run_twice_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         run(
@@ -169,6 +172,7 @@ def test_the_same_run_twice_writes_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+@pytest.mark.exhaustive
 def test_the_share_of_bad_files_is_about_what_was_asked(tmp_path: Path) -> None:
     run(tmp_path, "--burst", "200", "--count", "200", "--bad", "0.3")
     bad = 0

@@ -15,6 +15,7 @@ from bridge.folder.compact_set import CompactSet
 NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 3).map(lambda n: n << 12), st.integers(-3, 3))
 
 
+@pytest.mark.exhaustive
 @given(st.lists(NUMBERS), st.lists(NUMBERS))
 def test_it_holds_what_was_put_in_and_nothing_else(put_in: list[int], others: list[int]) -> None:
     hashes = CompactSet(put_in)

@@ -214,6 +214,7 @@ def test_an_address_that_is_not_ours_costs_only_the_metrics_and_a_warning(
     assert [record.levelname for record in caplog.records if record.name == "bridge.service.prometheus"] == ["WARNING"]
 
 
+@pytest.mark.exhaustive
 def test_idle_connections_take_a_bounded_number_of_threads_and_leave_when_their_time_is_up(
     exporter: Exporter, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,7 @@ def test_times_in_the_future_after_a_step_of_the_clock_still_count() -> None:
     assert isinstance(decide([finding("restart_bridge")], ahead)[0], Refusal)
 
 
+@pytest.mark.exhaustive
 @given(
     st.lists(st.tuples(st.integers(1, 400), st.sampled_from(["restart", "fine", "unknown", "muted"])), max_size=60),
     st.integers(0, 4),

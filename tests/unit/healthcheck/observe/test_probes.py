@@ -337,6 +337,7 @@ def test_probes_run_at_the_same_time() -> None:
     assert sorted(outcomes.values()) == [0, 1]  # type: ignore[type-var]
 
 
+@pytest.mark.exhaustive
 def test_a_probe_that_hangs_does_not_keep_the_process_from_ending() -> None:
     script = (
         "import threading\n"

@@ -16,7 +16,7 @@ from healthcheck.model.observation import JournalBatch, JournalLine, Unknown
 from healthcheck.model.report import ActionTaken, MuteShown, OpenAlert, Report
 from healthcheck.prefect import run_view
 
-PREFECT = pytest.mark.xdist_group("imports Prefect")  # which takes seconds: one worker does
+IMPORTS_PREFECT = pytest.mark.xdist_group("imports Prefect")  # which takes seconds: one worker does
 
 FINE = Finding("memory", Severity.OK, "80 MB")
 STALE = Finding(
@@ -61,14 +61,16 @@ def events(shown: Report) -> dict[str, run_view.Event]:
         ([STALE, LAG, FINE], "FAILED", "Critical: stale_data (bridge stuck)"),
     ],
 )
-@PREFECT
+@pytest.mark.exhaustive
+@IMPORTS_PREFECT
 def test_the_final_state_is_the_verdict(findings: list[Finding], type_: str, name: str) -> None:
     pytest.importorskip("prefect")
     state = run_view.final_state(report(*findings))
     assert (state.type.value, state.name) == (type_, name)
 
 
-@PREFECT
+@pytest.mark.exhaustive
+@IMPORTS_PREFECT
 def test_the_states_message_has_what_is_wrong_and_what_was_done() -> None:
     pytest.importorskip("prefect")
     mute = MuteShown(NOW + timedelta(minutes=30), "new switch", "alice")
