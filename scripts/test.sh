@@ -20,7 +20,7 @@ fi
 scripts/setup.sh dev
 status=0
 # More workers than cores, for most tests wait most of the time.
-workers=${WORKERS:-$((2 * $(nproc)))}
+workers=${WORKERS:-$((3 * $(nproc)))}
 .venv/bin/python -m pytest --numprocesses "$workers" --dist loadgroup "$@" || status=$?
 [[ -z $cannot_run ]] || echo "$cannot_run"
 exit "$status"

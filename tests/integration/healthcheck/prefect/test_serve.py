@@ -28,7 +28,8 @@ import healthcheck
 from healthcheck.prefect.claims import deployment_of
 from healthcheck.prefect.flow import FLOW_NAME, health_check
 
-pytestmark = pytest.mark.prefect
+# A group of their own, for they take as long as all others with Prefect.
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("serves")]
 
 DEPLOYMENT_NAME = deployment_of(socket.gethostname())
 NAME = f"{FLOW_NAME}/{DEPLOYMENT_NAME}"
