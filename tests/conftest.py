@@ -123,5 +123,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if left and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     # pytest-xdist adds its group to a test's name, with which --last-failed finds it only half the way.
-    if session.config.cache and (failed := session.config.cache.get("cache/lastfailed", {})):
-        session.config.cache.set("cache/lastfailed", failed | {re.sub(r"@[\w ]+$", "", name): True for name in failed})
+    cache = getattr(session.config, "cache", None)
+    if cache and (failed := cache.get("cache/lastfailed", {})):
+        cache.set("cache/lastfailed", failed | {re.sub(r"@[\w ]+$", "", name): True for name in failed})
