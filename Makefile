@@ -61,7 +61,7 @@ test-machine: ## run the tests in emulated machines, as root: kernel, memory, ne
 
 .PHONY: test-unit
 test-unit: setup ## run the quick tests that need neither services nor root
-	@$(PYTHON) -m pytest tests/unit --numprocesses logical --dist loadgroup -m "not exhaustive and not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
+	@PYTHONUTF8=1 $(PYTHON) -m pytest tests/unit --numprocesses logical --dist loadgroup -m "not exhaustive and not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
 
 .PHONY: check
 check: setup ## lint, format, types, imports, locks: ruff, mypy --strict, import-linter

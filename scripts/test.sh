@@ -19,6 +19,7 @@ if [[ -n $unmet ]]; then
 fi
 scripts/setup.sh dev
 status=0
+export PYTHONUTF8=1 # whatever the locale is; what the tests start has one of its own
 # More workers than cores, for most tests wait most of the time.
 workers=${WORKERS:-$((3 * $(nproc)))}
 .venv/bin/python -m pytest --numprocesses "$workers" --dist loadgroup "$@" || status=$?

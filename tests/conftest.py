@@ -27,6 +27,7 @@ WATCHMAN = pytest.StashKey[Watchman]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.umask(0o022)  # whatever it was where the tests were started
     if not hasattr(config, "workerinput"):  # the workers of pytest-xdist are part of this run
         config.stash[WATCHMAN] = Watchman()
         keep_mounts_private()
