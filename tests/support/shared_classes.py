@@ -14,16 +14,14 @@ from support.download_cache import cached
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 START_S = 60.0
-MADE_FOR = 'source "$1"; echo "$HAZELCAST_JAR"; java=$(find_java) && echo "$java" && "$java" -version 2>&1'
+# The jar and the Java that they are made for.
+MADE_FOR = f'. "{SCRIPTS}/common.sh"; echo "$HAZELCAST_JAR"; java=$(find_java) && echo "$java" && "$java" -version 2>&1'
 
 
 @functools.cache
 def java_options() -> tuple[str, ...]:
     """What has Java use the classes; nothing where there is no Java, or one that cannot make them."""
-    script = (
-        f'. "{SCRIPTS}/common.sh"; echo "$HAZELCAST_JAR"; java=$(find_java) && echo "$java" && "$java" -version 2>&1'
-    )
-    made_for = process.run(["bash", "-c", script])
+    made_for = process.run(["bash", "-c", MADE_FOR])
     if made_for.returncode:
         return ()
     name = f"classes-{hashlib.sha256(made_for.stdout.encode()).hexdigest()[:12]}"
