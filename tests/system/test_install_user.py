@@ -10,7 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.hazelcast_member import Member, free_port
-from support.install import copy_source, make
+from support.install import INSTALL_TIMEOUT_S, copy_source, make
 from support.machine import Machine, until
 from support.prefect_units import RUN_S, SERVE, SERVER, Prefect, make_blocks
 from support.service import Bridge
@@ -112,6 +112,10 @@ class Watched:
             session.write(f"/run/systemd/system/{unit}.d/{name}.conf", session.own(text))
         session.run("systemctl", "daemon-reload")
 
+    def pids(self) -> set[str]:
+        """Of what runs."""
+        return {self.session.show(unit, "MainPID")["MainPID"] for unit in (UNIT, SERVE, DASHBOARD)}
+
     def completed_by(self) -> str:
         """Who ran the last check."""
         return str(json.loads(self.session.read(f"{STATE}/state.json"))["completed_by"])
@@ -160,6 +164,10 @@ def test_the_users_own_manager_runs_the_whole_watch(
         all_ok = dict.fromkeys(("Hazelcast", "Bridge", "systemd unit", "Health check", "Journal"), "ok")
         until(lambda: watched.shown() == all_ok, 60, lambda: f"{watched.shown()}\n{watched.log()}")
 
+        session.run("cp", "/etc/scan-bridge/config.toml", "/etc/scan-bridge/idle.toml")  # its unit does not run
+        checked = json.loads(session.run("scan-bridge-health", "check", "--all", "--json", check=False).stdout)
+        assert [one["bridge"] for one in checked] == ["config"]
+
         frozen = bridge.kill("STOP")
         until(lambda: prefect.run(client) and inbox.to("ops"), RUN_S, watched.log)
         watched.until_told(inbox, "restarted by this check")
@@ -178,6 +186,13 @@ def test_the_users_own_manager_runs_the_whole_watch(
     alarm = session.journal("--identifier=scan-bridge-alarm", "-u", UNIT)[-1]
     assert f"{UNIT}.service has failed" in alarm["MESSAGE"], "found under the failed unit's name"
     assert "Run: make" not in alarm["MESSAGE"], "its program is found"
+
+    before = watched.pids()
+    make(fresh, "upgrade-user", source=COPY, user=USER)
+    assert not watched.pids() & before
+    before = watched.pids()
+    session.run(f"{COPY}/scripts/install.sh", "rollback", "--user", timeout_s=INSTALL_TIMEOUT_S)
+    assert not watched.pids() & before
 
     make(fresh, "uninstall-user", source=COPY, user=USER, PURGE="1")
     assert_gone(session)
