@@ -18,11 +18,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 from uuid import UUID
+from zlib import crc32
 
 import anyio.to_thread
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.logging import get_logger
-from prefect.schedules import Interval
+from prefect.schedules import Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 
@@ -37,10 +38,10 @@ from healthcheck.prefect.outcome import last_run, new_process_problem
 from healthcheck.prefect.run_process import RunProcesses
 from healthcheck.prefect.runner import CheckRunner
 
-# A fixed anchor: runs are due on the full minute, and the schedule stays the same whoever deploys it again.
-SCHEDULE = Interval(timedelta(seconds=60), anchor_date=datetime(2026, 1, 1, tzinfo=UTC))
+PERIOD_S = 60
+ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 POLLS_PER_LOOKOUT = 6  # once a minute, with Prefect's default of a poll every 10 s
-REGISTER_S = 60.0  # deadline of making the deployment and its Automations known
+REGISTER_S = 60.0  # deadline of making the deployment and the Automations of one bridge known, or of looking after them
 FIRST_PAUSE_S = 1.0  # between attempts to reach the server; doubled each time
 LONGEST_PAUSE_S = 30.0
 
@@ -76,7 +77,7 @@ class Service:
         self._problem: str | None = None
         self._served: list[Served] = []
         self._said: dict[tuple[str, str], str] = {}  # what was last said of a bridge, by instance and subject
-        self._attempts = 0
+        self._steps = 0
 
     @property
     def status(self) -> str:
@@ -98,8 +99,8 @@ class Service:
 
     @property
     def progress(self) -> Progress:
-        """Differs from its last value whenever the server was polled, or an attempt to reach it has ended."""
-        return self._attempts, self._runner.polled_at if self._runner else None
+        """Differs from its last value whenever the server was polled, a bridge made known or an attempt has ended."""
+        return self._steps, self._runner.polled_at if self._runner else None
 
     @property
     def is_checking(self) -> bool:
@@ -132,7 +133,7 @@ class Service:
                     log.warning("the Prefect server does not answer: %s; trying until it does", reason)
                     pause_s = FIRST_PAUSE_S
                 self._problem = broken or f"waiting for the Prefect server at {PREFECT_API_URL.value()}: {reason}"
-            self._attempts += 1
+            self._steps += 1
             if not self._stopping:
                 await asyncio.sleep(pause_s * random.uniform(0.7, 1.3))  # noqa: S311  # jitter, no secret
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -142,13 +143,11 @@ class Service:
         for problem in self._bridges.problems.values():
             log.error("not watched: %s", problem)
         runner = CheckRunner(FLOW_NAME, most_at_once(len(self._bridges.configs)))
-        async with asyncio.timeout(REGISTER_S), get_client() as client:
+        async with get_client() as client:
             self._served = [await self._register(client, runner, config) for config in self._bridges.configs.values()]
             # Which bridge a file that cannot be used is for is not known: then nothing is called gone.
-            names = [one.place.name for one in self._served]
-            gone = [] if self._bridges.problems else await registry.retire(client, self._host, names)
-            for name in gone:
-                log.info("removed from Prefect, because this host has no such bridge any more: %s", name)
+            if not self._bridges.problems:
+                await self._retire(client)
         log.info("serving %s of %s", ", ".join(one.place.name for one in self._served), PREFECT_API_URL.value())
         self._problem = None
         self._runner = runner
@@ -160,18 +159,25 @@ class Service:
 
     async def _register(self, client: PrefectClient, runner: CheckRunner, config: HealthConfig) -> Served:
         """Make the deployment and the Automations of one bridge known."""
-        place = await self._place(client, config)
-        deployment = await runner.aadd_flow(
-            health_check,
-            name=claims.deployment_of(place.name),
-            schedule=SCHEDULE,
-            tags=claims.tags(config.status.instance, self._host),
-            entrypoint_type=EntrypointType.MODULE_PATH,
-            description=f"Looks at the scan bridge {config.status.instance} every minute, from {self._host}; the final "
-            "state is the verdict.",
-        )
-        await self._ensure_automations(config, place)
+        async with asyncio.timeout(REGISTER_S):
+            place = await self._place(client, config)
+            deployment = await runner.aadd_flow(
+                health_check,
+                name=claims.deployment_of(place.name),
+                schedule=schedule(place.name),
+                tags=claims.tags(config.status.instance, self._host),
+                entrypoint_type=EntrypointType.MODULE_PATH,
+                description=f"Looks at the scan bridge {config.status.instance} every minute, from {self._host}; the "
+                "final state is the verdict.",
+            )
+            await self._ensure_automations(config, place)
+        self._steps += 1
         return Served(config, place, deployment)
+
+    async def _retire(self, client: PrefectClient) -> None:
+        async with asyncio.timeout(REGISTER_S):
+            for name in await registry.retire(client, self._host, [one.place.name for one in self._served]):
+                log.info("removed from Prefect, because this host has no such bridge any more: %s", name)
 
     async def _place(self, client: PrefectClient, config: HealthConfig) -> Place:
         instance = config.status.instance
@@ -195,12 +201,10 @@ class Service:
                 await runner.astop()
                 return
             try:
-                async with asyncio.timeout(REGISTER_S), get_client() as client:
+                async with get_client() as client:
                     if not all([await self._look_at(client, one) for one in self._served]):
                         await runner.astop()  # polling as it is would go on for nothing
                         return
-            except ConfigError:  # each run says so
-                continue
             except Exception as error:  # noqa: BLE001  # an outage is for the polling to find out; not what is broken here
                 log.debug("no look at the Prefect server: %s", error)
                 if problem := await new_process_problem():
@@ -219,14 +223,16 @@ class Service:
     async def _look_at(self, client: PrefectClient, served: Served) -> bool:
         """Look after one bridge's check; whether it stands where it should."""
         instance = served.config.status.instance
-        if not await registry.is_ours(client, served.deployment, self._host):
-            log.warning("the deployment of %s is gone from the Prefect server, or another's; making it anew", instance)
-            return False
-        if (await self._place(client, served.config)).name != served.place.name:
-            return False
-        self._said[instance, "run"] = await last_run(client, served.deployment) or ""
-        config = await asyncio.to_thread(load, self._bridges.files[instance])
-        await self._ensure_automations(config, served.place)
+        async with asyncio.timeout(REGISTER_S):
+            if not await registry.is_ours(client, served.deployment, self._host):
+                log.warning("the deployment of %s is gone from Prefect, or another's; making it anew", instance)
+                return False
+            if (await self._place(client, served.config)).name != served.place.name:
+                return False
+            self._said[instance, "run"] = await last_run(client, served.deployment) or ""
+            with contextlib.suppress(ConfigError):  # each run says so
+                config = await asyncio.to_thread(load, self._bridges.files[instance])
+                await self._ensure_automations(config, served.place)
         return True
 
     async def _ensure_automations(self, config: HealthConfig, place: Place) -> None:
@@ -254,6 +260,15 @@ def _reason(error: BaseException) -> str:
         error = error.exceptions[0]
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+
+
+def schedule(name: str) -> Schedule:
+    """Every minute, at a second of its own: checks that are due together would all take memory and CPU at once.
+
+    The anchor is fixed, so that the schedule stays the same whoever deploys it again.
+    """
+    offset = timedelta(seconds=crc32(name.encode()) % PERIOD_S)
+    return Interval(timedelta(seconds=PERIOD_S), anchor_date=ANCHOR + offset)
 
 
 def most_at_once(bridges: int) -> int:
