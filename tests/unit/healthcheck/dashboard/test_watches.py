@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,10 @@ def write(folder: Path, name: str, more: str = "") -> Path:
     return file
 
 
+def looking() -> set[int | None]:
+    return {thread.ident for thread in threading.enumerate() if thread.name in ("poll", "look")}
+
+
 @pytest.fixture
 def watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watches]:
     monkeypatch.setattr(module, "REFRESH_S", 0.1)
@@ -37,7 +42,7 @@ def test_a_bridge_that_is_added_appears_and_is_looked_at_and_one_that_is_removed
     watches: Watches, tmp_path: Path
 ) -> None:
     watches.start()
-    first = watches.current["config"]
+    first, before = watches.current["config"], looking()
     added = write(tmp_path, "added")
     eventually(lambda: "added" in watches.current, SOON_S, "it appears")
     watch = watches.current["added"].watch
@@ -45,18 +50,21 @@ def test_a_bridge_that_is_added_appears_and_is_looked_at_and_one_that_is_removed
     added.unlink()
     eventually(lambda: set(watches.current) == {"config"}, SOON_S, "it goes")
     assert watches.current["config"] is first, "what was seen of the other one stays"
+    eventually(lambda: looking() == before, SOON_S, "it is looked at no more")
 
 
 def test_one_whose_file_is_being_edited_stays_as_it_was_and_is_taken_over_once_it_is_valid(
     watches: Watches, tmp_path: Path
 ) -> None:
+    write(tmp_path, "another")
+    watches.refresh()
     before = dict(watches.current)
     write(tmp_path, "config", "nonsense = 1\n")
     assert watches.refresh() == []
     assert watches.current == before
     write(tmp_path, "config", "health.journal_lines = 7\n")
     (new,) = watches.refresh()
-    assert watches.current == {"config": new}
+    assert watches.current == {**before, "config": new}
     assert new.config.health.journal_lines == 7
 
 
