@@ -32,7 +32,17 @@ AT_ONCE = 1000
 
 
 def text(scan: ArrowScan, provenance: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
-    """`{"scan_bridge": {…provenance…}, "columns": {name: [values…]}}`, in ASCII.
+    """`{"scan_bridge": {…provenance…}, "columns": {name: [values…]}}`, in ASCII. Raises InvalidScan, as `columns`."""
+    return document(columns(scan, most_bytes), provenance)
+
+
+def document(columns_text: str, provenance: Mapping[str, Any]) -> str:
+    """What `columns` made, as a whole with its provenance."""
+    return f'{HEAD}{json.dumps(provenance, separators=(",", ":"))},"columns":{columns_text}}}'
+
+
+def columns(scan: ArrowScan, most_bytes: int = MOST_BYTES) -> str:
+    """`{name: [values…]}`, in ASCII.
 
     Takes many times the scan's size in memory, and long: not for an event loop.
 
@@ -40,11 +50,10 @@ def text(scan: ArrowScan, provenance: Mapping[str, Any], most_bytes: int = MOST_
         InvalidScan: it would take more than `most_bytes`, or a value is not what its type says (text that is not
             UTF-8), so JSON cannot tell it.
     """
-    head = f'{HEAD}{json.dumps(provenance, separators=(",", ":"))},"columns":{{'
     try:
         # Its metadata is of no interest; what parse() has verified is read.
         table = pa.ipc.open_stream(pa.py_buffer(b"".join(scan.with_metadata({})))).read_all()
-        return "".join([head, *_Columns(most_bytes).pieces(table), "}}"])
+        return "".join(["{", *_Columns(most_bytes).pieces(table), "}"])
     except (pa.ArrowException, ValueError, OverflowError, MemoryError, RecursionError) as error:
         raise InvalidScan.because(f"cannot be told as JSON: {error or type(error).__name__}") from error
 

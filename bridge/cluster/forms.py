@@ -15,17 +15,27 @@ Form: TypeAlias = Literal["arrow", "json"]
 ScanValue: TypeAlias = ByteArray | HazelcastJsonValue
 
 
-async def encode(scan: ArrowScan, provenance: Provenance, form: Form) -> ScanValue:
-    """The scan as it goes into the map.
+class Encoder:
+    """A scan in one form, for as many provenances as it takes to publish it; what takes long is done once."""
 
-    Raises:
-        InvalidScan: it cannot be told in this form.
-    """
-    if form == "arrow":
-        return ByteArray.of(*scan.with_metadata(provenance.to_metadata()))
-    from bridge.arrow import json_form
+    def __init__(self, scan: ArrowScan, form: Form) -> None:
+        self._scan = scan
+        self._form = form
+        self._columns: str | None = None
 
-    return HazelcastJsonValue(await asyncio.to_thread(json_form.text, scan, vars(provenance)))
+    async def encode(self, provenance: Provenance) -> ScanValue:
+        """The scan as it goes into the map.
+
+        Raises:
+            InvalidScan: it cannot be told in this form.
+        """
+        if self._form == "arrow":
+            return ByteArray.of(*self._scan.with_metadata(provenance.to_metadata()))
+        from bridge.arrow import json_form
+
+        if self._columns is None:
+            self._columns = await asyncio.to_thread(json_form.columns, self._scan)
+        return HazelcastJsonValue(json_form.document(self._columns, vars(provenance)))
 
 
 async def is_of(value: object, scan: ArrowScan, provenance: Provenance) -> bool:
@@ -33,7 +43,7 @@ async def is_of(value: object, scan: ArrowScan, provenance: Provenance) -> bool:
     if isinstance(value, ByteArray):
         return value.consists_of(*scan.with_metadata(provenance.to_metadata()))
     if isinstance(value, HazelcastJsonValue):
-        return bool(value == await encode(scan, provenance, "json"))
+        return bool(value == await Encoder(scan, "json").encode(provenance))
     return False
 
 

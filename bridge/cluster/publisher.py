@@ -105,12 +105,13 @@ class Publisher:
         Raises:
             ClusterError: the cluster is away or too slow; whether the scan arrived is then unknown.
         """
+        encoder = forms.Encoder(scan, self._form)
         for _ in range(MOST_RACES):
             if not self._known and (arrived := await self.refresh()) and arrived.file == file:
                 return arrived
             if not supersedes(file, self.held, time.time_ns(), self._max_future_s):
                 return None
-            if published := await self._put(file, scan):
+            if published := await self._put(file, scan.rows, encoder):
                 return published
         raise ClusterError(f"{self._key}: lost {MOST_RACES} races in a row against other writers")
 
@@ -132,14 +133,16 @@ class Publisher:
             return None
         if not 0 <= file.mtime_ns < held.mtime_ns or not await self.holds(scan):
             return None
-        return await self._put(file, scan, redated_from_ns=held.mtime_ns)
+        return await self._put(file, scan.rows, forms.Encoder(scan, self._form), redated_from_ns=held.mtime_ns)
 
-    async def _put(self, file: ScanFile, scan: ArrowScan, redated_from_ns: int | None = None) -> Published | None:
+    async def _put(
+        self, file: ScanFile, rows: int, encoder: forms.Encoder, redated_from_ns: int | None = None
+    ) -> Published | None:
         """Write the scan if the map still holds what it held when we last looked; None if not."""
         provenance = self._next_provenance(file)
-        value = await forms.encode(scan, provenance, self._form)
+        value = await encoder.encode(provenance)
         sent_ns = provenance.published_ns
-        published = Published(file, provenance, scan.rows, forms.size_of(value), sent_ns, 0.0, redated_from_ns)
+        published = Published(file, provenance, rows, forms.size_of(value), sent_ns, 0.0, redated_from_ns)
         self._known, self._in_doubt = False, published
         stored = await self._write(value)
         self._in_doubt = None

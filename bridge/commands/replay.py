@@ -8,6 +8,7 @@ what costs memory is imported late.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import stat
 import sys
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 FAREWELL_S = 2.0  # for the scan that is being written, and the last line, if somebody reads it
 PROGRESS_S = 0.5
 PIECE_BYTES = 1 << 20
+# What file systems answer that have no hard links: FAT, exFAT, many of FUSE, some network shares.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -131,12 +134,28 @@ def _copy(source: Path, into: int, clock: _Clock) -> None:
 
 
 def _name(temporary: str, source: Path, day: int) -> None:
-    """Give the file its name, or a numbered one: a link never replaces what has the name already."""
+    """Give the file its name, or a numbered one: what has the name already is never replaced."""
     for number in count(1):
         name = source.name if number == 1 else f"{source.stem}-{number}{source.suffix}"
         with suppress(FileExistsError):
-            os.link(temporary, name, src_dir_fd=day, dst_dir_fd=day, follow_symlinks=False)
+            _put_under(name, temporary, day)
             break
+
+
+def _put_under(name: str, temporary: str, day: int) -> None:
+    """Raises FileExistsError, and other OSErrors."""
+    try:
+        os.link(temporary, name, src_dir_fd=day, dst_dir_fd=day, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        # Renaming replaces what is there, so the name is taken with an empty file of our own first.
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=day))
+        try:
+            os.rename(temporary, name, src_dir_fd=day, dst_dir_fd=day)
+        except OSError:
+            os.unlink(name, dir_fd=day)
+            raise
 
 
 @contextmanager

@@ -77,7 +77,7 @@ class HistoryStore:
         if ttl_s <= 0:
             return
         key = history_key(file.key)
-        value = await forms.encode(scan, self._provenance(file), self._form)
+        value = await forms.Encoder(scan, self._form).encode(self._provenance(file))
         size = forms.size_of(value)
 
         async def put(history: Map[str, Any]) -> MapValue | None:

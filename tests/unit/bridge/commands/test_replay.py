@@ -21,6 +21,20 @@ BEGIN_NS = 1_774_339_200 * 10**9  # 2026-03-24T08:00 UTC
 TODAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 COMMAND = (sys.executable, "-c", "import sys; from bridge.cli import main; sys.exit(main())", "replay")
 
+# The command where the kernel answers each link as it does on FAT: by a filter of the process's own system calls.
+WITHOUT_LINKS = """
+import ctypes, errno, platform, struct, sys
+number = {"x86_64": 265, "aarch64": 37}[platform.machine()]  # linkat
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x50000 | errno.EPERM), (0x06, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+for arguments in ((38, 1, 0, 0, 0), (22, 2, ctypes.addressof(program), 0, 0)):
+    assert prctl(*map(ctypes.c_ulong, arguments)) == 0, errno.errorcode[ctypes.get_errno()]
+from bridge.cli import main
+sys.exit(main())
+"""
+
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
@@ -195,3 +209,11 @@ def test_a_scan_that_is_tidied_up_meanwhile_is_counted(archive: Path, into: Path
     out, _ = running.communicate(timeout=60)
     assert out.decode().endswith("wrote 2 of 3 scans; 1 were gone from the archive by then\n")
     assert replayed(into)[-1] == last
+
+
+def test_where_there_are_no_hard_links_it_writes_all_the_same_and_replaces_nothing(archive: Path, into: Path) -> None:
+    scans = [record(archive, f"2026-03-{date}/a.arrow", date) for date in (24, 25)]
+    ended = process.run([sys.executable, "-c", WITHOUT_LINKS, "replay", archive, "--into", into, "--speed", "1000000"])
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert replayed(into) == scans
+    assert sorted(file.name for file in into.glob("*/*")) == ["a-2.arrow", "a.arrow"]
