@@ -13,7 +13,7 @@ from support.hazelcast_member import Member, free_port
 from support.install import INSTALL_TIMEOUT_S, copy_source, make
 from support.machine import Machine, until
 from support.prefect_units import RUN_S, SERVE, SERVER, Prefect, make_blocks
-from support.service import Bridge
+from support.service import SCANS, Bridge
 from support.user_session import UserSession
 from support.watch import CHECK, SHORT, STATE, TIMER, URLS, Inbox, Watch
 
@@ -37,6 +37,7 @@ def session(fresh: Machine) -> UserSession:
     session = UserSession(fresh, USER)
     copy_source(fresh, COPY)
     fresh.run("chown", "-R", USER, COPY)
+    fresh.run("chown", USER, SCANS)  # the producer is the user too
     return session
 
 
