@@ -216,7 +216,8 @@ units_in_use() {
     [ "$LIVE" = yes ] || return 0
     for unit in "$RELEASE"/share/scan-bridge/units/*.service; do
         unit=${unit##*/}
-        case $unit in *@*) continue ;; esac
+        # The fallback check ends by itself, and its timer starts the new one.
+        case $unit in *@* | *-fallback.service) continue ;; esac
         state=$("${SYSTEMCTL[@]}" show "$unit" --property=ActiveState --value)
         case ${1:-}:$state in
             failed:failed) echo "$unit" ;;
