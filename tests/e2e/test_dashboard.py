@@ -190,7 +190,9 @@ def test_all_bridges_are_shown_each_of_the_host_with_its_page_and_one_that_is_aw
     world.dashboard.end()
     elsewhere = new_bridge(world, "bridge-3").start()
     second = world.bridge.config_path.read_text().replace('"bridge-1"', '"bridge-2"')
-    second = second.replace(f'"{tmp_path}/state"', f'"{tmp_path}/state-2"')
+    for folder in ("state", "spare-state"):  # two bridges share none
+        assert f'"{tmp_path}/{folder}"' in second
+        second = second.replace(f'"{tmp_path}/{folder}"', f'"{tmp_path}/{folder}-2"')
     world.bridge.config_path.with_name("second.toml").write_text(second)
     world.dashboard = DashboardProcess(world.bridge.config_path, world.port)
     world.land("scan.arrow")

@@ -131,7 +131,9 @@ def test_a_rollback_to_a_version_of_one_bridge_a_host_is_refused_while_another_o
     make(machine, "upgrade", source=COPY)
     # As version 1.0 was: without a unit for further ones.
     previous = machine.run("readlink", "-f", "/opt/scan-bridge.releases/previous").stdout.strip()
-    machine.run("rm", f"{previous}/share/scan-bridge/units/dolphin-scan-bridge@.service")
+    places = [f"{place}/dolphin-scan-bridge@.service" for place in (f"{previous}/share/scan-bridge/units", UNIT_DIR)]
+    unit = machine.read(places[0])
+    machine.run("rm", places[0])
     further.start()
     new, pids = release(machine), (running.pid, further.pid)
 
@@ -145,6 +147,8 @@ def test_a_rollback_to_a_version_of_one_bridge_a_host_is_refused_while_another_o
     machine.run(f"{COPY}/scripts/install.sh", "rollback")
     assert release(machine) == previous
     running.publishes()
+    for place in places:  # the release is this machine's for other tests as well
+        machine.write(place, unit)
 
 
 BREAKAGES = {

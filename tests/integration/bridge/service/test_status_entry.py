@@ -15,6 +15,8 @@ import pytest
 from hazelcast.core import HazelcastJsonValue
 from support.bridge_process import BridgeProcess, Consumer, NewBridge, day, eventually, land, scan
 
+from bridge.system.host import host_id
+
 pytestmark = pytest.mark.hazelcast
 ISO_8601 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -36,6 +38,7 @@ def test_it_has_every_field_of_its_schema(
         "history": None,
         "instance": "bridge",
         "host": socket.gethostname(),
+        "host_id": host_id(),
         "pid": bridge.pid,
         "version": version("scan-bridge"),
         "heartbeat_s": 0.5,
