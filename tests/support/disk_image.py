@@ -93,28 +93,6 @@ def installed(suite: str = image.SUITE) -> Disk:
     )
 
 
-def bare(suite: str) -> Disk:
-    """A disk with nothing of this project."""
-    base = _root(suite)
-    name = f"baredisk-{image.short_hash(base.name, DISK_SIZE)}"
-    return _disk(cached(name, lambda folder: _write_disk(base, folder), keep=2))
-
-
-def source_disk(folder: Path, suite: str) -> Path:
-    """A further disk, made in this folder: the checkout in `src`, the wheels for this suite in `wheels`."""
-    tree = folder / "tree"
-    (tree / "src").mkdir(parents=True)
-    pack = (
-        f"git -C {image.REPOSITORY} ls-files -z | tar -C {image.REPOSITORY} --null -T - -cf - | tar -xf - -C {tree}/src"
-    )
-    process.run(["sh", "-c", pack], check=True)
-    shutil.copytree(image.wheelhouse(suite, lambda: _root(suite)), tree / "wheels")
-    target = folder / "source.img"
-    _make_file_system(tree, target, "source")
-    shutil.rmtree(tree)
-    return target
-
-
 def _root(suite: str) -> Path:
     recipe = image.short_hash(suite, *PACKAGES, *FILES, *FILES.values(), *DISABLED, *MASKED, image.HOSTS)
     return cached(f"kernelroot-{recipe}", lambda root: _make_root(root, suite), keep=2)
@@ -139,11 +117,7 @@ def _make_root(root: Path, suite: str) -> None:
 def _write_disk(root: Path, folder: Path) -> None:
     for kind in ("vmlinuz", "initrd.img"):
         shutil.copy(next((root / "boot").glob(f"{kind}-*")), folder / kind)
-    _make_file_system(root, folder / "disk.img", "root")
-
-
-def _make_file_system(tree: Path, target: Path, label: str) -> None:
-    command = ["mke2fs", "-q", "-t", "ext4", "-L", label, "-d", tree, target, DISK_SIZE]
+    command = ["mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", root, folder / "disk.img", DISK_SIZE]
     process.run(command, check=True, timeout_s=TIMEOUT_S)
 
 

@@ -42,10 +42,8 @@ _PROXY = "[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd 10.0.2.2:{port
 class VirtualMachine(Host):
     """One machine with a disk of its own on top of `disk`. Use as a context manager."""
 
-    def __init__(self, disk: Disk, *further_disks: Path) -> None:
-        """`further_disks` are read-only: /dev/vdb and so on."""
+    def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._further_disks = further_disks
         self._folder = Path(tempfile.mkdtemp(prefix="vm-"))
         self._qemu: subprocess.Popen[bytes] | None = None
         self._agent: JsonSocket | None = None
@@ -78,13 +76,12 @@ class VirtualMachine(Host):
     def switch_on(self) -> None:
         """Switch it on, and return at once."""
         assert self._qemu is None, "the machine is on"
-        drives = [f"file={self._layer},format=qcow2,if=virtio"]
-        drives += [f"file={path},format=raw,if=virtio,readonly=on" for path in self._further_disks]
         arguments = [
             *("-nodefaults", "-display", "none", "-no-reboot"),
             *("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(MEMORY_MB)),
             *("-kernel", str(self._disk.kernel), "-initrd", str(self._disk.initrd)),
             *("-append", "root=LABEL=root rw console=ttyS0 net.ifnames=0 mitigations=off"),
+            *("-drive", f"file={self._layer},format=qcow2,if=virtio"),
             *("-serial", f"file:{self._folder}/console"),
             *("-netdev", "user,id=wired", "-device", "virtio-net-pci,netdev=wired"),
             *("-device", "virtio-rng-pci", "-device", "virtio-serial"),
@@ -92,8 +89,6 @@ class VirtualMachine(Host):
             *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
             *("-qmp", f"unix:{self._folder}/qmp,server=on,wait=off"),
         ]
-        for drive in drives:
-            arguments += ["-drive", drive]
         self._qemu = process.start(["qemu-system-x86_64", *arguments], stdout=subprocess.DEVNULL)
 
     def cut_power(self) -> None:
