@@ -22,11 +22,12 @@ Row = dict[str, Any]
 def rows(watched: Mapping[str, Overview], started_at: datetime, now: datetime) -> list[Row]:
     """A row for each bridge that is watched here, by instance, and then for each other one that their maps know."""
     own = [_own(name, overview, started_at, now) for name, overview in watched.items()]
+    mine = [status for overview in watched.values() if (status := status_of(overview))]
     others: dict[str, Row] = {}
     for overview in watched.values():
-        in_map, mine = overview.in_map.value, status_of(overview)
+        in_map = overview.in_map.value
         for key, status in (in_map.bridges if in_map else {}).items():
-            if status.instance not in watched and not (mine and status.is_same_process(mine)):
+            if not any(status.is_same_process(own_status) for own_status in mine):  # another host's may have the name
                 others[key] = _other(key, status, overview, now)
     return [*own, *(others[key] for key in sorted(others))]
 
