@@ -74,8 +74,9 @@ class Watches:
         now = {name: one for name, one in self.current.items() if one.file in found.problems}
         for name, config in found.configs.items():
             known, file = self.current.get(name), found.files[name]
-            is_new = known is None or (known.file, known.config) != (file, config)
-            now[name] = Watched(file, config, Watch(config)) if known is None or is_new else known
+            if known is None or (known.file, known.config) != (file, config):
+                known = Watched(file, config, Watch(config))
+            now[name] = known
         if not now:
             return []  # an empty page would say less than the last one
         before, self.current = self.current, now

@@ -37,11 +37,8 @@ def own_status(found: Answer[Statuses], watched: Watched, config: HealthConfig) 
         here = [one for one in bridges if one.may_be_on(watched.host_id)]
         # By its process first: the unit may give it another name than the file does.
         candidates = [one for one in here if watched.pid and (one.host, one.pid) == (watched.host, watched.pid)]
-        candidates = candidates or [
-            one
-            for one in here
-            if one.instance == config.status.instance and (watched.host == one.host or watched.pid == one.pid)
-        ]
+        named_here = [one for one in named if one.may_be_on(watched.host_id)]
+        candidates = candidates or [one for one in named_here if watched.host == one.host or watched.pid == one.pid]
         problem = _taken(named, watched.host)
     if candidates:
         return Known(max(candidates, key=lambda one: one.heartbeat_at), found.how)

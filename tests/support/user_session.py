@@ -6,15 +6,16 @@ import re
 import subprocess
 from collections.abc import Mapping
 
+from support.host import COMMAND_TIMEOUT_S, Host
 from support.install import runtime_dir
-from support.machine import COMMAND_TIMEOUT_S, Machine, until
+from support.machine import Machine, until
 
 MANAGER_UP_S = 60
 
 
-class UserSession(Machine):
+class UserSession(Host):
     """The same commands, run as a user who lingers: what a helper asks of the system's manager and folders, this asks
-    of the user's. Stopping is left to the machine it is of."""
+    of the user's."""
 
     def __init__(self, machine: Machine, user: str) -> None:
         """Makes the user, and waits until their manager is there."""
@@ -48,9 +49,6 @@ class UserSession(Machine):
             **(env or {}),
         }
         return self._machine.run(*words, check=check, timeout_s=timeout_s, user=user or self.user, env=own, stdin=stdin)
-
-    def stop(self) -> None:
-        """Nothing: the machine goes on."""
 
     def own(self, word: str) -> str:
         """The word with the paths of the system's installation made the user's."""

@@ -17,6 +17,13 @@ pytestmark = pytest.mark.hazelcast
 REFUSAL = "kept: refused: SplitBrainProtectionException: Split brain protection exception: two has failed!"
 
 
+def configured(folder: Path, settings: str, *java_options: str) -> Member:
+    """A member with further settings, not started yet."""
+    changed = folder / "hazelcast.xml"
+    changed.write_text(SCRIPT.with_suffix(".xml").read_text().replace("</hazelcast>", f"{settings}</hazelcast>"))
+    return Member(java_options=(*java_options, f"-Dhazelcast.config={changed}"))
+
+
 @pytest.fixture
 def protected(tmp_path: Path) -> Iterator[Member]:
     """A member whose map `kept` wants two of them to be written."""
@@ -26,10 +33,8 @@ def protected(tmp_path: Path) -> Iterator[Member]:
             <protect-on>WRITE</protect-on>
         </split-brain-protection>
         <map name="kept"><split-brain-protection-ref>two</split-brain-protection-ref></map>
-    </hazelcast>"""
-    changed = tmp_path / "hazelcast.xml"
-    changed.write_text(SCRIPT.with_suffix(".xml").read_text().replace("</hazelcast>", protection))
-    member = Member(java_options=(f"-Dhazelcast.config={changed}",))
+    """
+    member = configured(tmp_path, protection)
     yield member.start()
     member.close()
 
@@ -56,10 +61,8 @@ def small(tmp_path: Path) -> Iterator[Member]:
     """A member with a heap of 96 MB, whose map `kept` gives way at 32 MB."""
     eviction = """
         <map name="kept"><eviction eviction-policy="LRU" max-size-policy="USED_HEAP_SIZE" size="32"/></map>
-    </hazelcast>"""
-    changed = tmp_path / "hazelcast.xml"
-    changed.write_text(SCRIPT.with_suffix(".xml").read_text().replace("</hazelcast>", eviction))
-    member = Member(java_options=("-Xmx96m", f"-Dhazelcast.config={changed}"))
+    """
+    member = configured(tmp_path, eviction, "-Xmx96m")
     yield member.start()
     member.close()
 
