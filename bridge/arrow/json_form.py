@@ -31,13 +31,8 @@ NULL = "null"
 AT_ONCE = 1000
 
 
-def text(scan: ArrowScan, provenance: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
-    """`{"scan_bridge": {…provenance…}, "columns": {name: [values…]}}`, in ASCII. Raises InvalidScan, as `columns`."""
-    return document(columns(scan, most_bytes), provenance)
-
-
 def document(columns_text: str, provenance: Mapping[str, Any]) -> str:
-    """What `columns` made, as a whole with its provenance."""
+    """`{"scan_bridge": {…provenance…}, "columns": {name: [values…]}}`, in ASCII, of what `columns` made."""
     return f'{HEAD}{json.dumps(provenance, separators=(",", ":"))},"columns":{columns_text}}}'
 
 

@@ -11,7 +11,7 @@ MOST_BYTES = 24 * 1024**2
 
 
 def read_provenance(form: str) -> dict[str, Any] | None:
-    """What stands under `scan_bridge` in a `json_form.text`, without reading the columns; None if it is none."""
+    """What stands under `scan_bridge` in a `json_form.document`, without reading the columns; None if it is none."""
     if not form.startswith(HEAD):
         return None
     try:

@@ -11,13 +11,18 @@ import pyarrow as pa
 import pytest
 from support.arrow_samples import ARRAYS, written
 
-from bridge.arrow.json_form import AT_ONCE, text
-from bridge.arrow.json_head import read_provenance
+from bridge.arrow.json_form import AT_ONCE, columns, document
+from bridge.arrow.json_head import MOST_BYTES, read_provenance
 from bridge.arrow.metadata import InvalidScan
-from bridge.arrow.scan import parse
+from bridge.arrow.scan import ArrowScan, parse
 
 MOST = 1 << 30
 PROVENANCE = {"source": "2026-03-24/\udcff.arrow", "mtime_ns": 1774339200123456789, "sequence": 7}
+
+
+def text(scan: ArrowScan, provenance: dict[str, Any], most_bytes: int = MOST_BYTES) -> str:
+    """The whole, as a publisher makes it."""
+    return document(columns(scan, most_bytes), provenance)
 
 
 def as_json(*batches: pa.RecordBatch) -> dict[str, Any]:
