@@ -18,6 +18,7 @@ from bridge.cluster.connection import Cluster, ClusterError
 from bridge.config import Config
 from bridge.folder import reader
 from bridge.folder.listing import stat_scan
+from bridge.history.checked import Checked
 from bridge.history.inventory import SECOND_NS, list_young
 from bridge.history.ledger import Ledger, Wanted
 from bridge.history.store import HistoryStore
@@ -49,8 +50,9 @@ class Keeper:
         self._cluster = cluster
         self._tell = tell
         self._store = HistoryStore(cluster, config)
-        self._ledger = Ledger(config.source.quiet_s, config.source.settle_s)
         self._quarantine = Quarantine(config.state_dir / "history")
+        self._checked = Checked(config.state_dir / "history")
+        self._ledger = Ledger(config.source.quiet_s, config.source.settle_s, self._checked.ns)
         self._away = Backoff(log, f"history: connecting to Hazelcast {cluster.address}", longest_wait_s=5.0)
         self._refused = Backoff(log, "history: it does not get on", longest_wait_s=5.0)
         self._resume_s = 0.0
@@ -154,6 +156,7 @@ class Keeper:
             except ClusterError as error:
                 self._failed(error)
         self._ledger.found(files, begin_s)
+        self._checked.save(self._ledger.checked_ns)
 
     async def _compare(self, files: list[ScanFile], since_ns: int) -> None:
         begin_s = time.monotonic()

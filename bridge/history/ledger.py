@@ -13,9 +13,6 @@ from bridge.folder.compact_set import CompactSet
 from bridge.model.history import history_key, read_history_key
 from bridge.model.order import ScanFile
 
-# A file whose inode changed so long after its content's date may hold other content than when it was kept.
-# (A rename into place changes the inode too.)
-REWRITTEN_NS = 1_000_000_000
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 1.0
 
@@ -34,10 +31,13 @@ class Wanted:
 class Ledger:
     """Compares what lies on disk with what stands in the map."""
 
-    def __init__(self, quiet_s: float, settle_s: float) -> None:
-        """`quiet_s`, `settle_s`: see section `[source]` of the configuration."""
+    def __init__(self, quiet_s: float, settle_s: float, checked_ns: int = 0) -> None:
+        """`quiet_s`, `settle_s`: see section `[source]` of the configuration; `checked_ns` of an earlier ledger."""
         self._quiet_s = quiet_s
         self._settle_s = settle_s
+        # What changed on disk before this stands in the map as it is on disk, or is no scan.
+        self.checked_ns = checked_ns
+        self._listed_ns = 0  # the latest change that the last listing knew
         self._kept = CompactSet()  # hashes of files that stand in the map, of their keys and of their paths
         self._bad = CompactSet()  # hashes of files that are no scans
         self._wanted: dict[str, Wanted] = {}  # by path
@@ -60,10 +60,12 @@ class Ledger:
         self._bad = CompactSet(hash(file) for file in files if hash(file) in self._bad)
 
     def _may_differ(self, file: ScanFile, key: str) -> bool:
-        return hash(key) in self._kept or file.ctime_ns - file.mtime_ns > REWRITTEN_NS
+        """Whether the value may be that of the file before it was rewritten, whoever put it there."""
+        return hash(key) in self._kept or file.ctime_ns >= self.checked_ns
 
     def found(self, files: Iterable[ScanFile], listed_s: float) -> None:
         """These lie on disk; others, but for those that came since the listing began, are gone or too old."""
+        files = tuple(files)
         before = self._wanted
         self._wanted = {path: wanted for path, wanted in before.items() if wanted.since_s >= listed_s}
         for file in files:
@@ -75,6 +77,10 @@ class Ledger:
         self._due = [(wanted.due_s, wanted.file.path) for wanted in waiting]
         self._ready = []
         heapify(self._due)
+        # Of what was listed before. A file that came since is no older than that, or in this listing.
+        settled_ns = min([self._listed_ns, *(wanted.file.ctime_ns for wanted in self._wanted.values())])
+        self.checked_ns = max(self.checked_ns, settled_ns)
+        self._listed_ns = max((file.ctime_ns for file in files), default=0)
 
     def closed(self, file: ScanFile, now_s: float) -> None:
         """The writer of this file is done with it."""

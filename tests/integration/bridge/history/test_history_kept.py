@@ -82,6 +82,43 @@ def test_a_scan_rewritten_while_no_bridge_ran_replaces_its_value(keeping: NewKee
     eventually(lambda: not kept.wrong(valid_files(bridge.root)), "the value is its file")
 
 
+def test_a_scan_rewritten_at_once_while_no_bridge_ran_replaces_its_value(keeping: NewKeeping, kept: HistoryMap) -> None:
+    bridge = keeping().start()
+    land(bridge.root, path("a"), scan("first"))
+    kept.wait_complete(bridge.root)
+    bridge.kill()
+
+    written_ns = os.stat(bridge.root / path("a")).st_mtime_ns
+    land(bridge.root, path("a"), scan("other"), written_ns)
+    bridge.start()
+
+    eventually(lambda: not kept.wrong(valid_files(bridge.root)), "the value is its file")
+
+
+def test_after_a_restart_only_what_changed_lately_is_compared_with_its_file(
+    keeping: NewKeeping, kept: HistoryMap
+) -> None:
+    bridge = keeping(source={"rescan_s": 0.1}).start()
+    for number in range(20):
+        land(bridge.root, path(str(number)))
+    kept.wait_complete(bridge.root)
+    mark = bridge.folder / "state" / "history" / "checked"
+    oldest, newest = kept.all_keys()[0], kept.all_keys()[-1]
+    eventually(lambda: mark.exists() and int(mark.read_bytes()) >= int(newest.split(" ")[0]), "looked twice since")
+    bridge.terminate()
+    kept.map.put(oldest, bytearray(b"damaged"))
+
+    bridge.start()
+    bridge.wait_status_line("history complete")
+    assert bytes(kept.map.get(oldest)) == b"damaged"  # or each start would read all files and send all scans
+
+    bridge.terminate()
+    mark.unlink()
+    bridge.start()
+    eventually(lambda: bytes(kept.map.get(oldest)) != b"damaged", "compared with its file")
+    kept.wait_complete(bridge.root)
+
+
 def test_a_bad_file_leaves_no_trace_but_one_error_line(keeping: NewKeeping, kept: HistoryMap) -> None:
     bridge = keeping(source={"rescan_s": 0.2, "settle_s": 0.2})
     land(bridge.root, path("bad-old"), b"no scan", time.time_ns() - 60 * SECOND_NS)

@@ -17,8 +17,8 @@ def file(name: str, mtime_s: float = 100.0, *, size: int = 1, changed_s: float |
     return ScanFile(int(mtime_s * SECOND_NS), f"2026-03-24/{name}.arrow", size, int(changed_s * SECOND_NS))
 
 
-def ledger(*files: ScanFile, keys: tuple[ScanFile, ...] = ()) -> Ledger:
-    made = Ledger(quiet_s=0.25, settle_s=2.0)
+def ledger(*files: ScanFile, keys: tuple[ScanFile, ...] = (), checked_s: float = 101.0) -> Ledger:
+    made = Ledger(quiet_s=0.25, settle_s=2.0, checked_ns=int(checked_s * SECOND_NS))
     made.compared(files, {history_key(of.key) for of in keys})
     made.found(files, 0.0)
     return made
@@ -102,14 +102,35 @@ def test_what_the_cluster_lost_is_wanted_again_and_what_is_bad_is_not() -> None:
 
 
 def test_a_value_is_compared_with_its_file_where_that_may_have_changed() -> None:
-    touched, other = file("touched", 100, changed_s=102), file("other")
-    of = ledger(touched, other, keys=(touched, other))
-    assert take_all(of, 1.0) == [touched]
-    of.kept(touched)
+    before, after, other = file("before", changed_s=101), file("after", changed_s=102), file("other")
+    of = ledger(before, after, other, keys=(before, after, other), checked_s=102)
+    assert take_all(of, 1.0) == [after]
+    of.kept(after)
     rewritten = file("other", size=2)
-    of.compared([touched, rewritten], {history_key(touched.key), history_key(other.key)})
-    of.found([touched, rewritten], 2.0)
+    of.compared([before, after, rewritten], {history_key(one.key) for one in (before, after, other)})
+    of.found([before, after, rewritten], 2.0)
     assert take_all(of, 3.0) == [rewritten]
+
+
+def test_all_that_changed_before_what_is_missing_is_checked() -> None:
+    a, b, c = file("a", changed_s=101), file("b", changed_s=102), file("c", changed_s=103)
+    of = ledger(a, b, c, keys=(a, b, c), checked_s=101)
+    assert of.checked_ns == 101 * SECOND_NS
+    of.kept(a)
+    of.kept(b)
+    of.found([a, b, c], 1.0)
+    assert of.checked_ns == 103 * SECOND_NS  # all but c
+    of.kept(c)
+    late = file("late", changed_s=103.5)
+    of.found([a, b, c, late], 2.0)
+    assert of.checked_ns == 103 * SECOND_NS  # what the listing before did not know may have come after it
+
+
+def test_what_is_checked_stays_so_when_the_folder_is_not_there() -> None:
+    of = ledger(checked_s=101)
+    of.found([], 1.0)
+    of.found([], 2.0)
+    assert of.checked_ns == 101 * SECOND_NS
 
 
 def test_the_key_of_an_earlier_time_is_outdated_only_once_the_file_stands_there_under_its_own() -> None:
