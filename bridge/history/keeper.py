@@ -119,8 +119,13 @@ class Keeper:
             missing=self._ledger.missing if self._compared else None,
             per_s=round(len(self._times_s) / RATE_S, 1),
             behind_s=round(self._ledger.behind_s(now_s), 1),
-            trouble=self._trouble or self._no_source,
+            trouble=self._trouble or self._no_source or self._loss(),
         )
+
+    def _loss(self) -> str:
+        if not (lost := self._ledger.lost):
+            return ""
+        return f"{self._config.history.map} had lost {lost} scans at the last comparison: does it evict, or restart?"
 
     def _since_ns(self) -> int:
         return time.time_ns() - int(self._config.history.keep_s * SECOND_NS)
@@ -164,7 +169,7 @@ class Keeper:
         if self._on_the_way:
             await asyncio.wait(self._on_the_way)
         keys = await self._store.keys(since_ns, files)
-        self._ledger.compared(files, keys)
+        self._ledger.compared(files, keys, begin_s, since_ns + int(COMPARE_S * SECOND_NS))
         for key, file in self._ledger.outdated(files, keys).items():
             with contextlib.suppress(OSError):  # gone meanwhile
                 if stat_scan(self._config.source.root, file.path) == file:

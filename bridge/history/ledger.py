@@ -38,6 +38,8 @@ class Ledger:
         # What changed on disk before this stands in the map as it is on disk, or is no scan.
         self.checked_ns = checked_ns
         self._listed_ns = 0  # the latest change that the last listing knew
+        self.lost = 0  # scans that had been put there, and were gone at the last comparison
+        self._losing_since_s: float | None = None
         self._kept = CompactSet()  # hashes of files that stand in the map, of their keys and of their paths
         self._bad = CompactSet()  # hashes of files that are no scans
         self._wanted: dict[str, Wanted] = {}  # by path
@@ -47,9 +49,14 @@ class Ledger:
 
     # ---- what is known
 
-    def compared(self, files: Iterable[ScanFile], keys: Collection[str]) -> None:
-        """These files lie on disk, these keys stand in the map, whatever was known before."""
+    def compared(self, files: Iterable[ScanFile], keys: Collection[str], now_s: float, since_ns: int = 0) -> None:
+        """These files lie on disk, these keys stand in the map, whatever was known before. Files older than `since_ns`
+        may have been kept for their time.
+        """
         files = tuple(files)
+        in_time = (file for file in files if file.mtime_ns >= since_ns)
+        self.lost = sum(hash(file) in self._kept and history_key(file.key) not in keys for file in in_time)
+        self._losing_since_s = (self._losing_since_s or now_s) if self.lost else None
         kept = CompactSet()
         for file in files:
             key = history_key(file.key)
@@ -107,8 +114,11 @@ class Ledger:
         return len(self._wanted)
 
     def behind_s(self, now_s: float) -> float:
-        """For how long the one has been missing that has been missing longest; 0 if none is."""
-        return max(0.0, now_s - min((wanted.since_s for wanted in self._wanted.values()), default=now_s))
+        """For how long the one has been missing that has been missing longest, or comparisons have found the map to
+        lose scans; 0 if neither is so.
+        """
+        oldest_s = min((wanted.since_s for wanted in self._wanted.values()), default=now_s)
+        return max(0.0, now_s - min(oldest_s, self._losing_since_s or now_s))
 
     def take(self, now_s: float) -> Wanted | None:
         """The newest whose time has come. It is in hand until `kept`, `bad`, `drop`, `changed` or a retry is called."""

@@ -22,9 +22,10 @@ def judge(facts: Facts) -> Judgement:
             return ok("the history is complete")
         return ok(f"the history lacks {missing} and gets {history.per_s:g} a second")
     why = f": {foreign(history.trouble)}" if history.trouble else f", and gets {history.per_s:g} a second"
+    lack = "not stayed complete" if history.missing == 0 else f"lacked {missing}"
     return Judgement(
         rule.severity,
-        f"the history has lacked {missing} for {duration(history.behind_s)}{why}",
+        f"the history has {lack} for {duration(history.behind_s)}{why}",
         Cause.HISTORY_BEHIND,
         look_further=f"{facts.health.scan_bridge} history --gaps",
         restart_helps=False,

@@ -19,7 +19,7 @@ def file(name: str, mtime_s: float = 100.0, *, size: int = 1, changed_s: float |
 
 def ledger(*files: ScanFile, keys: tuple[ScanFile, ...] = (), checked_s: float = 101.0) -> Ledger:
     made = Ledger(quiet_s=0.25, settle_s=2.0, checked_ns=int(checked_s * SECOND_NS))
-    made.compared(files, {history_key(of.key) for of in keys})
+    made.compared(files, {history_key(of.key) for of in keys}, 0.0)
     made.found(files, 0.0)
     return made
 
@@ -96,7 +96,7 @@ def test_what_the_cluster_lost_is_wanted_again_and_what_is_bad_is_not() -> None:
     of = ledger(a, bad)
     of.kept(a)
     of.bad(bad)
-    of.compared([a, bad], set())
+    of.compared([a, bad], set(), 1.0)
     of.found([a, bad], 1.0)
     assert take_all(of, 2.0) == [a]
 
@@ -107,7 +107,7 @@ def test_a_value_is_compared_with_its_file_where_that_may_have_changed() -> None
     assert take_all(of, 1.0) == [after]
     of.kept(after)
     rewritten = file("other", size=2)
-    of.compared([before, after, rewritten], {history_key(one.key) for one in (before, after, other)})
+    of.compared([before, after, rewritten], {history_key(one.key) for one in (before, after, other)}, 2.0)
     of.found([before, after, rewritten], 2.0)
     assert take_all(of, 3.0) == [rewritten]
 
@@ -151,6 +151,21 @@ def test_for_how_long_it_is_behind_counts_from_the_one_that_is_missing_longest()
     assert of.behind_s(15.0) == 5.0
     of.kept(b)
     assert of.behind_s(15.0) == 0.0
+
+
+def test_a_map_that_loses_scans_again_and_again_is_behind_although_they_are_put_there_each_time() -> None:
+    a, b = file("a"), file("b", 10)
+    of = ledger(a, b)
+    for now_s in (60.0, 120.0, 180.0):
+        for one in (a, b):
+            of.kept(one)
+        of.compared([a, b], {history_key(b.key)}, now_s)
+        assert of.lost == 1
+    of.kept(a)
+    assert of.behind_s(200.0) == 140.0
+
+    of.compared([a, b], {history_key(a.key)}, 240.0, since_ns=20 * SECOND_NS)  # b's time is over
+    assert (of.lost, of.behind_s(250.0)) == (0, 0.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.sampled_from("lctfkr")), max_size=40))

@@ -602,6 +602,11 @@ def test_few_files_are_explained_by_stale_data_and_stale_data_by_what_is_down() 
         (HistoryStatus(missing=9000, per_s=300, behind_s=299), Severity.OK, "lacks 9000 scans and gets 300 a second"),
         (HistoryStatus(missing=9000, per_s=2, behind_s=301), Severity.WARNING, "has lacked 9000 scans for 5 min"),
         (
+            HistoryStatus(missing=0, behind_s=301, trouble="lost 7"),
+            Severity.WARNING,
+            "not stayed complete for 5 min: lost 7",
+        ),
+        (
             HistoryStatus(behind_s=3600, trouble="put: refused"),
             Severity.WARNING,
             "lacked scans for 60 min: put: re",
