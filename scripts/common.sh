@@ -31,6 +31,15 @@ has_sha256() {
     [[ -f $1 ]] && echo "$2  $1" | sha256sum --check --status
 }
 
+# Succeeds if Hazelcast's jar is there and whole: it is read once, and again whenever it has changed.
+has_hazelcast() {
+    local seen
+    seen="$HAZELCAST_SHA256 $(stat --format '%i %s %z' "$HAZELCAST_JAR" 2>/dev/null)" || return 1
+    [[ $(cat "$HAZELCAST_JAR.whole" 2>/dev/null) != "$seen" ]] || return 0
+    has_sha256 "$HAZELCAST_JAR" "$HAZELCAST_SHA256" || return 1
+    { echo "$seen" >"$HAZELCAST_JAR.whole"; } 2>/dev/null || true # a cache of somebody else's
+}
+
 # Succeeds if $1 is a Java that Hazelcast runs on.
 is_java() {
     local version

@@ -75,7 +75,7 @@ EOF
 }
 
 get_hazelcast() {
-    has_sha256 "$HAZELCAST_JAR" "$HAZELCAST_SHA256" && return
+    has_hazelcast && return
     local jar="$work/hazelcast-$HAZELCAST_VERSION.jar"
     echo "downloading Hazelcast $HAZELCAST_VERSION into $CACHE"
     local by=(jgo_download mvn_download)
