@@ -81,7 +81,8 @@ docs: setup ## write docs/configuration.md anew, after a change of the configura
 	@$(PYTHON) scripts/config_reference.py docs/configuration.md
 
 .PHONY: bench
-bench: setup ## measure lag, CPU and memory; QUICK=1 takes a minute
+bench: ## measure lag, CPU and memory; QUICK=1 takes a minute
+	@scripts/setup.sh bench
 	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick)
 
 .PHONY: clean

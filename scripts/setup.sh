@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes this checkout ready: .venv with exactly the packages of requirements/demo.txt, or with `dev` those of dev.txt,
-# Hazelcast's jar, and a Java if there is none. Does only what is missing, keeps downloads in the cache outside the
-# checkout, and never calls sudo.
+# Hazelcast's jar, and a Java if there is none; with `bench` also what draws, beside the packages. Does only what is
+# missing, keeps downloads in the cache outside the checkout, and never calls sudo.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
@@ -11,8 +11,11 @@ source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/packages.sh"
 SOURCE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 cd "$SOURCE"
 KIND=${1:-demo}
-[[ $# -le 1 && $KIND =~ ^(demo|dev)$ ]] || die "usage: scripts/setup.sh [demo|dev]; PYTHON=... chooses the Python"
+[[ $# -le 1 && $KIND =~ ^(demo|dev|bench)$ ]] || die "usage: scripts/setup.sh [demo|dev|bench]; PYTHON=... chooses the Python"
+WITH=$KIND
+[[ $KIND != bench ]] || KIND=dev
 STAMP=.venv/stamp # what .venv was made from
+PLOT=.venv/plot   # where tests/bench/plot.py finds what draws
 
 # Prints the Python to build .venv with: $PYTHON, or the first of the usual names that is new enough.
 find_python() {
@@ -39,7 +42,8 @@ venv_is_ready() {
 
 make_venv() {
     echo "installing what the ${KIND/dev/development} needs into .venv ($("$python" --version))"
-    if ! .venv/bin/python -c '' 2>/dev/null; then
+    # Anew where it was made from an older list: what is no more on the list must not be there. The demo's is added to.
+    if [[ -f $STAMP && $(<"$STAMP") != demo* ]] || ! .venv/bin/python -c '' 2>/dev/null; then
         rm -rf .venv
         "$python" -m venv .venv
     fi
@@ -52,6 +56,15 @@ fill_venv() {
     install_locked .venv/bin/python "$KIND" || return 1
     install_packages .venv/bin/python --editable . || return 1
     made_from "$KIND" >"$STAMP"
+}
+
+get_plot() {
+    local lock=requirements/plot.txt
+    ! cmp --quiet "$lock" "$PLOT/made-from" || return 0
+    rm -rf "$PLOT"
+    get_uv .venv/bin/python
+    install_packages .venv/bin/python --require-hashes --target "$PLOT" --requirement "$lock" || return 1
+    cp "$lock" "$PLOT/made-from"
 }
 
 mvn_download() {
@@ -118,5 +131,6 @@ set -m
 downloads=$!
 set +m
 [[ $ready == yes ]] || fill_venv || die "the packages could not be installed; the reason is above"
+[[ $WITH != bench ]] || get_plot || die "what draws could not be installed; the reason is above"
 wait "$downloads" || die "not everything could be downloaded; the reason is above"
 downloads=

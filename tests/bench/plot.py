@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from math import log10
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from bench.lag import Lags
 from bench.plan import FLAT_OUT
 from bench.quantiles import quantile
 
+PACKAGES = Path(sys.prefix) / "plot"  # see scripts/setup.sh
 COLOURS = {
     "floor": "#9aa0a6",
     "floor-swap": "#5f6368",
@@ -21,6 +23,7 @@ COLOURS = {
 
 def draw(results: list[Lags], path: Path, caption: str) -> None:
     """One panel for each size and rate; each way's lags as a violin on one logarithmic scale, with p50 and p99."""
+    sys.path.append(str(PACKAGES))  # after all else: numpy is not for what is measured
     import matplotlib
 
     matplotlib.use("Agg")

@@ -16,10 +16,7 @@ from support.hazelcast_member import Member, free_port
 from bench.scans import Folder
 
 KEY = "latest_eigen_scan"
-# Libraries of the bridge import these where they are. The bridge needs neither and its installation brings neither, but
-# the environment of the measurements has them. So they are hidden.
-HIDDEN = ("numpy", "psutil")
-LAUNCH = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN})); from bridge.cli import main; sys.exit(main())"
+COMMAND = (sys.executable, "-P", str(Path(sys.executable).with_name("scan-bridge")))
 
 
 class Measured:
@@ -109,7 +106,7 @@ class Bridge(Measured):
 
     def command(self) -> list[str]:
         """As the unit does it."""
-        return [sys.executable, "-P", "-c", LAUNCH, "run", "--config", str(self.config_path)]
+        return [*COMMAND, "run", "--config", str(self.config_path)]
 
 
 class Floor(Measured):

@@ -25,9 +25,8 @@ from support.hazelcast_member import free_port
 from support.prefect_server import answers, client_environment, eventually
 
 from bench.plan import Plan
-from bench.processes import HIDDEN, Bridge
+from bench.processes import Bridge
 
-LAUNCH = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN})); from healthcheck.cli import main; sys.exit(main())"
 DEPLOYMENT = f"scan-bridge-health-check/{socket.gethostname()}-every-60s"
 UNIT = Path(__file__).parents[2] / "systemd/dolphin-scan-bridge-prefect.service"
 START_S = 300.0
@@ -103,7 +102,7 @@ class Watching:
             yield _row("local Prefect server at rest", "% of a core", _percent(server, seconds))
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-P", "-c", LAUNCH, *arguments, "--config", str(self._config)]
+        return [sys.executable, "-P", "-m", "healthcheck.cli", *arguments, "--config", str(self._config)]
 
     @contextmanager
     def _running(self, subcommand: str, environment: dict[str, str] | None = None) -> Iterator[int]:

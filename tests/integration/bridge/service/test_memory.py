@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +15,6 @@ from bridge.service.memory_need import AT_REST_BYTES, COPIES, most_bytes
 
 pytestmark = pytest.mark.hazelcast
 SHIPPED = Config(source=Source(root=Path("/scans")))
-# An installed bridge has no numpy, which pyarrow imports where it is.
-AS_INSTALLED = (
-    *(sys.executable, "-P", "-c"),
-    "import sys; sys.modules['numpy'] = None; from bridge.cli import main; sys.exit(main())",
-)
 
 
 def large_scan(size: int, compression: str | None = None) -> bytes:
@@ -46,7 +40,7 @@ def test_large_scans_in_a_row_take_ninety_megabytes_and_six_times_the_scan(
     new_bridge: NewBridge, consumer: Consumer, size: int
 ) -> None:
     largest = size + 100_000
-    bridge = new_bridge(command=AS_INSTALLED, source={"max_scan_bytes": largest}).start()
+    bridge = new_bridge(source={"max_scan_bytes": largest}).start()
     peak = publish_in_a_row(bridge, consumer, lambda: large_scan(size))
     assert peak <= AT_REST_BYTES + COPIES * largest
 
@@ -54,6 +48,6 @@ def test_large_scans_in_a_row_take_ninety_megabytes_and_six_times_the_scan(
 def test_scans_that_expand_to_the_largest_that_is_allowed_stay_within_what_the_unit_is_made_for(
     new_bridge: NewBridge, consumer: Consumer
 ) -> None:
-    bridge = new_bridge(command=AS_INSTALLED).start()
+    bridge = new_bridge().start()
     peak = publish_in_a_row(bridge, consumer, lambda: large_scan(SHIPPED.source.max_decoded_bytes - 100_000, "zstd"))
     assert peak <= most_bytes(SHIPPED)
