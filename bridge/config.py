@@ -165,7 +165,7 @@ class Status(Section):
     heartbeat_s: Seconds = Field(5.0, description="The status entry is written at least this often.")
     instance: str = Field(
         default_factory=socket.gethostname,
-        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        pattern=r"^[A-Za-z0-9_.-]{1,128}$",  # a host's name (64) and a bridge's (48)
         description="Name of this bridge in the status and in each value's metadata. Default: the host's name; "
         "HOST-NAME in NAME.toml.",
     )

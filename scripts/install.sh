@@ -118,13 +118,14 @@ make_config() {
     NEW_CONFIG=yes
 }
 
-# The further bridges, dolphin-scan-bridge@NAME.service, that are up or coming up; with $1 = failed, that have failed.
+# The further bridges, dolphin-scan-bridge@NAME.service, that are up or coming up; with $1 = failed, those that have
+# failed or die again and again; with $1 = all, both.
 further_units() {
-    local states=active,activating,reloading
     [ "$LIVE" = yes ] || return 0
-    [ "${1:-}" != failed ] || states=failed
-    "${SYSTEMCTL[@]}" list-units --all --plain --no-legend --state="$states" 'dolphin-scan-bridge@*.service' |
-        awk '{ print $1 }'
+    "${SYSTEMCTL[@]}" list-units --all --plain --no-legend --state=active,activating,reloading,failed \
+        'dolphin-scan-bridge@*.service' |
+        awk -v which="${1:-}" '{ failed = $3 == "failed" || $4 ~ /^auto-restart/ }
+            which == "all" || failed == (which == "failed") { print $1 }'
 }
 
 # Does release $1 accept the configs, as the services would see them: of the bridge without a name, of others that run?
@@ -199,7 +200,7 @@ drop_unit() {
         case $1 in
             dolphin-scan-bridge@.service)
                 "${SYSTEMCTL[@]}" disable "$1" 2>/dev/null || true # each of them
-                for unit in $(further_units); do
+                for unit in $(further_units all); do
                     "${SYSTEMCTL[@]}" stop "$unit" && say "stopped $unit"
                 done ;;
             *@*) "${SYSTEMCTL[@]}" stop "${1/@/@*}" 2>/dev/null || true ;;
@@ -210,20 +211,22 @@ drop_unit() {
     rm -f "$UNIT_DIR/$1"
 }
 
-# Our units that are up or coming up; with $1 = failed, those that have failed.
+# Our units that are up or coming up; with $1 = failed, those that have failed or die again and again.
 units_in_use() {
-    local unit state
+    local unit active sub failed
     [ "$LIVE" = yes ] || return 0
     for unit in "$RELEASE"/share/scan-bridge/units/*.service; do
         unit=${unit##*/}
         # The fallback check ends by itself, and its timer starts the new one.
         case $unit in *@* | *-fallback.service) continue ;; esac
-        state=$("${SYSTEMCTL[@]}" show "$unit" --property=ActiveState --value)
-        case ${1:-}:$state in
-            failed:failed) echo "$unit" ;;
-            :inactive | :failed | failed:* | :) ;;
-            *) echo "$unit" ;;
+        active=$("${SYSTEMCTL[@]}" show "$unit" --property=ActiveState --value)
+        sub=$("${SYSTEMCTL[@]}" show "$unit" --property=SubState --value)
+        case $active:$sub in
+            '':* | inactive:*) continue ;;
+            failed:* | *:auto-restart*) failed=failed ;;
+            *) failed= ;;
         esac
+        if [ "${1:-}" = "$failed" ]; then echo "$unit"; fi
     done
     further_units "${1:-}"
 }
@@ -242,10 +245,11 @@ foreign_units() {
     done
 }
 
-# Restart the units and see that each stays up for three seconds.
+# Restart the units and see that each stays up for three seconds; which does not is $NOT_UP then.
 restart() {
     local unit pid
     for unit in "$@"; do
+        NOT_UP=$unit
         "${SYSTEMCTL[@]}" reset-failed "$unit" 2>/dev/null || true
         "${SYSTEMCTL[@]}" restart "$unit" || return 1
         pid=$("${SYSTEMCTL[@]}" show "$unit" --property=MainPID --value)
@@ -298,20 +302,23 @@ do_install() {
 
 # From release $1 (may be empty) to $2; back again if what was running does not come up.
 switch() {
-    local previous=$1 release=$2 in_use failed old
+    local previous=$1 release=$2 in_use failed unit old
     RELEASE=$release
     mapfile -t in_use < <(units_in_use)
     mapfile -t failed < <(units_in_use failed)
     activate "$release"
     if ! restart "${in_use[@]}"; then
-        [ -n "$previous" ] || die "the service does not start; see: ${SYSTEMCTL[*]} status $UNIT"
+        [ -n "$previous" ] || die "the service does not start; see: ${SYSTEMCTL[*]} status $NOT_UP"
         activate "$previous"
         [ "$ACTION" = rollback ] || rm -rf "$release"
-        restart "${in_use[@]}" || die "neither ${release##*/} nor ${previous##*/} starts; see: ${SYSTEMCTL[*]} status $UNIT"
-        die "the new version does not start (see: journalctl ${SYSTEMCTL[1]:-} -u $UNIT); ${previous##*/} is running again"
+        unit=$NOT_UP
+        restart "${in_use[@]}" || die "neither ${release##*/} nor ${previous##*/} starts; see: ${SYSTEMCTL[*]} status $NOT_UP"
+        die "the new version does not start (see: journalctl ${SYSTEMCTL[1]:-} -u $unit); ${previous##*/} is running again"
     fi
-    # What had failed before cannot speak against the new version.
-    restart "${failed[@]}" || say "${failed[*]}: still failing"
+    # What had failed before cannot speak against the new version, nor keep another such from a new try.
+    for unit in "${failed[@]}"; do
+        restart "$unit" || say "$unit: still failing"
+    done
     if [ -n "$previous" ]; then
         drop_units "$previous" "$release"
         ln -sfnT "$previous" "$RELEASES/previous"
@@ -345,8 +352,8 @@ do_rollback() {
     current=$(readlink "$PREFIX" || true)
     previous=$(readlink "$RELEASES/previous" || true)
     [ -d "$previous" ] || die "there is no version before this one"
-    if [ ! -e "$previous/share/scan-bridge/units/dolphin-scan-bridge@.service" ] && [ -n "$(further_units)" ]; then
-        die "${previous##*/} knows only one bridge a host; first: ${SYSTEMCTL[*]} disable --now $(further_units | xargs)"
+    if [ ! -e "$previous/share/scan-bridge/units/dolphin-scan-bridge@.service" ] && [ -n "$(further_units all)" ]; then
+        die "${previous##*/} knows only one bridge a host; first: ${SYSTEMCTL[*]} disable --now $(further_units all | xargs)"
     fi
     accepts_config "$previous" || die "the version before does not accept the config above; nothing was switched"
     switch "$current" "$previous"

@@ -58,18 +58,21 @@ def status(config: Config, name: str | None, *, as_json: bool, watch: bool) -> i
 def forget(config: Config, name: str) -> int:
     """Remove the entry of a bridge that is no more; refused while that bridge is alive: it would come back."""
 
-    async def remove(cluster: Cluster) -> BridgeStatus | None:
-        found = (await status_map.read_all(cluster, config.hazelcast)).bridges.get(name)
+    async def remove(cluster: Cluster) -> Statuses:
+        every = await status_map.read_all(cluster, config.hazelcast)
+        found = every.bridges.get(name)
         if found is None or not found.is_alive(datetime.now(UTC)):
             await status_map.remove(cluster, config.hazelcast, name)
-        return found
+        return every
 
     try:
-        found = asyncio.run(ask.once(config, remove))
+        every = asyncio.run(ask.once(config, remove))
     except ClusterError as error:
         return ask.fail_unavailable(config, error)
+    found = every.bridges.get(name)
     if found is None:
-        return ask.fail(f"{config.hazelcast.statuses}: no entry {name}")
+        is_unreadable = name in every.unreadable
+        return 0 if is_unreadable else ask.fail(f"{config.hazelcast.statuses}: no entry {name}")
     if found.is_alive(datetime.now(UTC)):
         return ask.fail(f"{name} is alive (pid {found.pid} on {found.host}): stop it first, or it will be back")
     return 0

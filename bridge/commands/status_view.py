@@ -103,7 +103,7 @@ def _how(status: BridgeStatus, now: datetime) -> tuple[str, str]:
         return f"stopped {_span(now - status.heartbeat_at)} ago", "yellow"
     if status.is_alive(now):
         return f"alive, heartbeat {silent_s:.1f} s ago", GOOD
-    return f"DEAD: no heartbeat for {silent_s:.0f} s; try: systemctl status dolphin-scan-bridge", BAD
+    return f"DEAD: no heartbeat for {silent_s:.0f} s; look at its unit on {printable(status.host)}", BAD
 
 
 def _in_short(status: BridgeStatus, now: datetime) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,13 +65,23 @@ def _apart(one: Health, other: Health) -> tuple[str, ...]:
 
 
 def _files(path: Path) -> list[Path]:
-    """The system's, and the user's own, as `bridges` has them; in any other folder every one. Whichever is named
-    counts, but for the plain one where that is not in use."""
+    """The system's, and the user's own, as `bridges` has them; in any other folder, which may hold whatever else is
+    TOML, those with a section `[source]`. Whichever is named counts, but for the plain one where that is not in use.
+    """
     # Where none of the user's own is in use, this may be a desk from which others' are looked at.
     if path.parent == config_file.CONFIG_DIR:
         found = bridges.here(path.parent)
     else:
-        found = (bridges.in_use(path.parent) if is_own(path) else ()) or files_in(path.parent)
+        in_use = bridges.in_use(path.parent) if is_own(path) else ()
+        found = in_use or tuple(file for file in files_in(path.parent) if _has_source(file))
     others = [file for file in found if file != path]
     is_plain = path.name == f"{PLAIN}.toml"
     return list(found) if path in found or (is_plain and others) else [path, *others]
+
+
+def _has_source(file: Path) -> bool:
+    """Whether it is a bridge's configuration, or cannot be read and so must not be passed over in silence."""
+    try:
+        return "source" in tomllib.loads(file.read_text())
+    except (OSError, ValueError):
+        return True

@@ -18,7 +18,7 @@ from bridge.config_file import CONFIG_DIR
 EVERY = "-every-60s"
 OLD_DEPLOYMENT = "every-60s"  # of version 1.0, which had one for all hosts
 TAG = "scan-bridge"
-_HOST, _INSTANCE = "scan-bridge-host:", "scan-bridge-instance:"
+_HOST, _INSTANCE, _RIVAL = "scan-bridge-host:", "scan-bridge-instance:", "scan-bridge-rival:"
 ALIVE_FOR = timedelta(minutes=10)  # since its last run: longer than its Automation waits, which must tell its silence
 _MOST_HOST = 100
 
@@ -42,6 +42,13 @@ class Place:
 
     name: str
     rivals: tuple[str, ...] = ()
+
+    def note(self) -> str:
+        """What has to be said of it; empty: nothing."""
+        instance = instance_of(self.name)
+        aside = f", so this one's check is called {self.name}" if self.name != instance else ""
+        rivals = ", ".join(self.rivals)
+        return rivals and f"{rivals} has a bridge called {instance} too{aside}: give each its own status.instance"
 
 
 def deployment_of(name: str) -> str:
@@ -67,9 +74,14 @@ def artifact_key(name: str) -> str:
     return f"scan-bridge-health-{told_apart}"
 
 
-def tags(instance: str, host: str) -> list[str]:
-    """What a deployment is found by."""
-    return [TAG, _INSTANCE + instance, _HOST + host]
+def tags(place: Place, host: str) -> list[str]:
+    """What a deployment is found by, and what its runs know of others' claims."""
+    return [TAG, _INSTANCE + instance_of(place.name), _HOST + host, *(_RIVAL + rival for rival in place.rivals)]
+
+
+def place_of(name: str, tags: Iterable[str]) -> Place:
+    """Where a check stands whose deployment has this name and these tags."""
+    return Place(name, tuple(tag.removeprefix(_RIVAL) for tag in tags if tag.startswith(_RIVAL)))
 
 
 def host_of(tags: Iterable[str]) -> str:

@@ -165,7 +165,7 @@ class Service:
                 health_check,
                 name=claims.deployment_of(place.name),
                 schedule=schedule(place.name),
-                tags=claims.tags(config.status.instance, self._host),
+                tags=claims.tags(place, self._host),
                 entrypoint_type=EntrypointType.MODULE_PATH,
                 description=f"Looks at the scan bridge {config.status.instance} every minute, from {self._host}; the "
                 "final state is the verdict.",
@@ -183,12 +183,7 @@ class Service:
         instance = config.status.instance
         found = await registry.claims_of(client, instance, self._host)
         place = claims.choose(instance, self._host, found, datetime.now(UTC))
-        rivals = ", ".join(place.rivals)
-        aside = f", so this one's check is called {place.name}" if place.name != instance else ""
-        self._say(
-            instance, "claim",
-            rivals and f"{rivals} has a bridge called {instance} too{aside}: give each its own status.instance",
-        )  # fmt: skip
+        self._say(instance, "claim", place.note())
         return place
 
     async def _look_out(self, runner: CheckRunner) -> None:
@@ -227,7 +222,7 @@ class Service:
             if not await registry.is_ours(client, served.deployment, self._host):
                 log.warning("the deployment of %s is gone from Prefect, or another's; making it anew", instance)
                 return False
-            if (await self._place(client, served.config)).name != served.place.name:
+            if await self._place(client, served.config) != served.place:
                 return False
             self._said[instance, "run"] = await last_run(client, served.deployment) or ""
             with contextlib.suppress(ConfigError):  # each run says so

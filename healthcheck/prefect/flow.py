@@ -48,7 +48,7 @@ def health_check() -> State[None]:
         try:
             report = run_check(config, BlockNotifier(config.health), by=BY_PREFECT)
             state = run_view.final_state(report)
-            _show(_with_own_name(report, name), name or config.status.instance)
+            _show(_with_claims(report, name), name or config.status.instance)
         except AlreadyRunning:
             state = run_view.skipped("another check was under way")
     _clear_late_runs(config)
@@ -68,11 +68,10 @@ def _config(name: str | None) -> HealthConfig:
     return found.configs[instance]
 
 
-def _with_own_name(report: Report, name: str | None) -> Report:
-    if name is None or name == claims.instance_of(name):
-        return report
-    note = f"another host's check stands in Prefect as {claims.instance_of(name)}, so this one is called {name}"
-    return replace(report, notes=(*report.notes, note))
+def _with_claims(report: Report, name: str | None) -> Report:
+    """The report, and which other hosts claim its bridge's instance."""
+    note = claims.place_of(name, flow_run.tags or ()).note() if name else ""
+    return replace(report, notes=(*report.notes, note)) if note else report
 
 
 def _show(report: Report, name: str) -> None:

@@ -42,6 +42,23 @@ def running(site: Machine, member: Member, map_name: str, client: HazelcastClien
 
 
 @pytest.fixture
+def dying(running: Bridge) -> Iterator[str]:
+    """A further unit that dies at each start, and is started again and again."""
+    unit, drop_in = "dolphin-scan-bridge@dying.service", "/run/systemd/system/dolphin-scan-bridge@dying.service.d"
+    text = (
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/false\nRestartSec=3s\n"
+    )
+    running.machine.write(f"{drop_in}/dying.conf", text)
+    running.machine.run("systemctl", "daemon-reload")
+    running.machine.run("systemctl", "start", unit, check=False)
+    yield unit
+    running.machine.run("systemctl", "stop", unit)
+    running.machine.run("rm", "-r", drop_in)
+    running.machine.run("systemctl", "daemon-reload")
+    running.machine.run("systemctl", "reset-failed", unit, check=False)
+
+
+@pytest.fixture
 def further(running: Bridge, member: Member, map_name: str, client: HazelcastClient) -> Iterator[FurtherBridge]:
     """A further one beside it, configured and not started."""
     bridge = FurtherBridge(running.machine, member, f"{map_name}_b", client)
@@ -90,7 +107,7 @@ def test_installing_again_changes_nothing_and_restarts_nothing(running: Bridge) 
 
 
 def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(
-    running: Bridge, further: FurtherBridge
+    running: Bridge, further: FurtherBridge, dying: str
 ) -> None:
     machine = running.machine
     config, old, pid = machine.read(CONFIG), release(machine), running.pid
@@ -100,7 +117,9 @@ def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(
         machine.write(f"{place}/dolphin-scan-bridge-bygone.service", "[Service]\nExecStart=/bin/sleep 1000\n")
     machine.run("systemctl", "start", "dolphin-scan-bridge-bygone")
     further.start()
+    assert machine.show(dying, "SubState") == {"SubState": "auto-restart"}
     output = make(machine, "upgrade", source=COPY)
+    assert f"{dying}: still failing" in output, "what died before does not speak against the new version"
     assert machine.show("dolphin-scan-bridge-bygone", "LoadState", "ActiveState") == {
         "LoadState": "not-found",
         "ActiveState": "inactive",

@@ -174,7 +174,7 @@ REFUSED = [
     (MINIMAL + "[status]\nheartbeat_s = 0\n", "status.heartbeat_s: …greater than 0 (given: 0)"),
     *(
         (f'{MINIMAL}[status]\ninstance = "{bad}"\n', f"status.instance: …pattern… (given: '{bad}')")
-        for bad in ("", "a b", "a/b", "x" * 65)
+        for bad in ("", "a b", "a/b", "x" * 129)
     ),
     (MINIMAL + '[log]\nlevel = "trace"\n', "log.level: …'debug', 'info', 'warning' or 'error' (given: 'trace')"),
     (MINIMAL + '[metrics]\nlisten = "9464"\n', "metrics.listen: '9464' is not host:port (given: '9464')"),

@@ -142,6 +142,10 @@ def test_forget_removes_what_a_dead_bridge_left_and_refuses_for_a_living_one(
     assert alive.returncode == FAILED
     assert "bridge-2 is alive" in alive.stderr
 
+    statuses.map.put("left-over", bytearray(b"no status"))
+    assert scan_bridge("status", "--forget", "left-over", *config).returncode == 0
+    assert sorted(statuses.map.key_set()) == ["bridge-1", "bridge-2"]
+
     pair[1].terminate()
     gone = scan_bridge("status", "--forget", "bridge-2", *config)
 

@@ -94,6 +94,13 @@ def check(api: SyncPrefectClient, name: str) -> FlowRun:
     return run
 
 
+def logged(api: SyncPrefectClient, name: str) -> str:
+    """What the log of one more run of this check says in Prefect."""
+    run = check(api, name)
+    logs = api.request("POST", "/logs/filter", json={"logs": {"flow_run_id": {"any_": [str(run.id)]}}}).json()
+    return "\n".join(line["message"] for line in logs)
+
+
 def names(api: SyncPrefectClient) -> set[str]:
     return {claims.name_of(deployment.name) or deployment.name for deployment in api.read_deployments()}
 
@@ -134,6 +141,10 @@ def test_two_hosts_that_claim_one_instance_are_told_and_neither_takes_the_others
     assert check(api, aside).state_name == AWAY
     first.wait_status("has a bridge called twin too")
     assert check(api, "twin").state_name == AWAY
+    for name in ("twin", aside):
+        eventually(
+            lambda name=name: "has a bridge called twin too" in logged(api, name), START_S, f"{name} does not say so"
+        )
     for host in (first, second):
         assert "give each its own status.instance" in host.log()
     assert len(api.read_automations()) == 4, "the silence of each is noticed"

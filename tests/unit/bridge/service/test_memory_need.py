@@ -31,7 +31,7 @@ def test_the_historys_process_takes_as_much_again_and_json_many_times_the_longes
     history = SHIPPED.model_copy(update={"history": HistorySection(keep_s=3600)})
     assert most_bytes(history) == 2 * most_bytes(SHIPPED)
     as_json = SHIPPED.model_copy(update={"hazelcast": Hazelcast(value="json")})
-    assert most_bytes(as_json) - most_bytes(SHIPPED) == 12 * MOST_BYTES
+    assert most_bytes(as_json) - most_bytes(SHIPPED) == 10 * MOST_BYTES
 
 
 def test_up_to_the_limit_itself_it_fits() -> None:

@@ -31,6 +31,16 @@ def test_every_file_beside_the_plain_one_is_a_bridge_but_old_copies_of_it(tmp_pa
     assert found.problems == {}
 
 
+def test_what_else_is_toml_in_a_folder_of_ones_own_is_no_bridge(tmp_path: Path) -> None:
+    plain = write(tmp_path, "config", "first")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "strategy"\n')
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[source\n")
+    found = load_all(plain)
+    assert found.files == {"first": plain}
+    assert list(found.problems) == [broken]
+
+
 def test_one_that_cannot_be_used_is_told_and_costs_no_other(tmp_path: Path) -> None:
     plain = write(tmp_path, "config", "first")
     broken = write(tmp_path, "broken", "second", "nonsense = 1\n")

@@ -58,7 +58,7 @@ def test_two_names_have_two_artifacts_whatever_a_key_may_not_have() -> None:
 
 
 def test_a_deployment_says_by_its_tags_whose_it_is() -> None:
-    assert claims.host_of(claims.tags("b", "here")) == "here"
+    assert claims.host_of(claims.tags(Place("b"), "here")) == "here"
     assert claims.host_of([]) == ""
 
 
