@@ -83,7 +83,7 @@ def ended(api: SyncPrefectClient, run: UUID) -> FlowRun:
         found = read(api, run)
         return found if found.state and found.state.is_final() else None
 
-    return eventually(over, START_S, "a run has not ended")
+    return eventually(over, 2 * START_S, "a run has not ended")
 
 
 def check(api: SyncPrefectClient, name: str) -> FlowRun:
