@@ -43,7 +43,7 @@ has_hazelcast() {
 # Succeeds if $1 is a Java that Hazelcast runs on.
 is_java() {
     local version
-    version=$("$1" -XX:-UsePerfData -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p') || return 1
+    version=$("$1" -XX:-UsePerfData -version 2>&1 | sed -n 's/^[^"]* version "\([0-9]*\).*/\1/p') || return 1
     [[ $version =~ ^[0-9]+$ ]] && ((version >= JAVA_MAJOR))
 }
 

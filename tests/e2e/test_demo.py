@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import process
+from support import process, shared_classes
 from support.bridge_process import eventually
 
 pytestmark = pytest.mark.hazelcast
@@ -38,7 +38,8 @@ class Demo:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
-        environment = process.environment(TMPDIR=str(folder))
+        quickly = " ".join(shared_classes.java_options())
+        environment = process.environment(TMPDIR=str(folder), JDK_JAVA_OPTIONS=quickly)
         command = (sys.executable, DEMO, *arguments)
         self.process = process.start(command, env=environment, stdout=subprocess.PIPE, stderr=None, text=True)
         self.output = ""
@@ -95,16 +96,6 @@ def test_a_demo_of_some_seconds_ends_with_success_and_one_verdict_line(folder: P
     assert demo.has_left_nothing()
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_in_good_order(folder: Path, by: signal.Signals) -> None:
-    demo = Demo(folder)
-    demo.wait_for("in Hazelcast: the same")
-    demo.process.send_signal(by)
-    assert demo.end() == 0
-    assert demo.output.splitlines()[-1].startswith("OK: ")
-    assert demo.has_left_nothing()
-
-
 def test_a_signal_while_it_starts_ends_it_too(folder: Path) -> None:
     demo = Demo(folder)
     demo.wait_for("starting")
@@ -130,7 +121,7 @@ def test_a_signal_ends_it_also_when_nobody_reads_what_it_shows(folder: Path) -> 
     assert demo.has_left_nothing()
 
 
-def test_its_dashboard_shows_the_bridge(folder: Path) -> None:
+def test_its_dashboard_shows_the_bridge_and_sigterm_ends_it_in_good_order(folder: Path) -> None:
     demo = Demo(folder)
     demo.wait_for("dashboard, to be seen in a browser: ")
     address = demo.output.split()[-1]
@@ -141,12 +132,14 @@ def test_its_dashboard_shows_the_bridge(folder: Path) -> None:
 
     assert b"<html" in urllib.request.urlopen(address, timeout=10).read()
     eventually(lambda: '"demo"' in state() and "scan_" in state(), "the dashboard has seen a scan", DEADLINE_S)
-    demo.process.send_signal(signal.SIGINT)
+    demo.wait_for("in Hazelcast: the same")
+    demo.process.send_signal(signal.SIGTERM)
     assert demo.end() == 0
+    assert demo.output.splitlines()[-1].startswith("OK: ")
     assert demo.has_left_nothing()
 
 
-def test_a_bridge_that_hangs_fails_it(folder: Path) -> None:
+def test_a_bridge_that_hangs_fails_it_when_it_is_ended(folder: Path) -> None:
     demo = Demo(folder)
     demo.wait_for("in Hazelcast: the same")
     os.kill(demo.pid("scan-bridge run"), signal.SIGSTOP)
@@ -207,7 +200,7 @@ def test_a_fault_that_is_not_mended_fails_it(folder: Path) -> None:
     assert demo.has_left_nothing()
 
 
-def test_it_shows_what_the_health_check_says(folder: Path) -> None:
+def test_it_shows_what_the_health_check_says_and_sighup_ends_it_in_good_order(folder: Path) -> None:
     demo = Demo(folder)
     demo.wait_for("health: Healthy")
     bridge = demo.pid("scan-bridge run")
@@ -215,8 +208,9 @@ def test_it_shows_what_the_health_check_says(folder: Path) -> None:
     demo.wait_for("hazelcast (bridge silent)")
     os.kill(bridge, signal.SIGCONT)
     demo.wait_for("health: Healthy")
-    demo.process.send_signal(signal.SIGINT)
+    demo.process.send_signal(signal.SIGHUP)
     assert demo.end() == 0
+    assert demo.output.splitlines()[-1].startswith("OK: ")
     assert demo.has_left_nothing()
 
 
