@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from support import process
+from support import prefect_database, process
 from support.hazelcast_member import free_port
 
 START_S = 240.0  # ten seconds on an idle machine
@@ -33,6 +33,7 @@ class PrefectServer:
     def __init__(self) -> None:
         self.port = free_port()
         self._home = tempfile.TemporaryDirectory(prefix="prefect-server-")
+        prefect_database.put_into(Path(self._home.name))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the server
         self._process: subprocess.Popen[bytes] | None = None
 

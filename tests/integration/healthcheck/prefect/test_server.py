@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import prefect_database
 from support.hazelcast_member import free_port
 from support.prefect_server import START_S, answers, client_environment, eventually
 
@@ -60,6 +61,7 @@ class LocalServer:
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[LocalServer]:
+    """One that was not started yet."""
     (tmp_path / "home").mkdir()
     made = LocalServer(tmp_path / "home")
     yield made
@@ -78,6 +80,7 @@ def small(local: LocalServer, as_root: None) -> Iterator[LocalServer]:
 
 @pytest.mark.prefect
 def test_a_full_disk_ends_it_and_it_starts_once_there_is_room(small: LocalServer) -> None:
+    prefect_database.put_into(small.home)
     small.start()
     small.until_it_answers()
     filler = small.home / "filler"
@@ -97,6 +100,7 @@ def test_a_full_disk_ends_it_and_it_starts_once_there_is_room(small: LocalServer
 
 @pytest.mark.prefect
 def test_a_damaged_database_ends_it_and_it_starts_with_a_new_one(local: LocalServer) -> None:
+    prefect_database.put_into(local.home)
     local.start()
     local.until_it_answers()
     database = local.home / "prefect.db"
