@@ -105,15 +105,16 @@ def names(api: SyncPrefectClient) -> set[str]:
     return {claims.name_of(deployment.name) or deployment.name for deployment in api.read_deployments()}
 
 
-def test_each_fault_of_several_hosts_is_told_once_by_its_own_host(
+def test_each_fault_of_three_hosts_is_told_once_by_its_own_host(
     api: SyncPrefectClient, new_host: NewHost, new_webhook: Callable[[], Webhook]
 ) -> None:
-    told = {name: new_webhook() for name in ("alpha", "beta", "gamma")}
+    told = {name: new_webhook() for name in ("alpha", "beta", "gamma", "delta")}
     texts = {
         name: named(name, f'health.groups.ops.blocks = ["{custom(webhook, name)}"]\n') for name, webhook in told.items()
     }
     new_host("one", config=texts["alpha"])
-    new_host("two", config=texts["beta"], second=texts["gamma"])  # two bridges on one host
+    new_host("two", config=texts["beta"])
+    new_host("three", config=texts["gamma"], second=texts["delta"])  # two bridges on one host
     assert names(api) == set(told)
     assert len(api.read_automations()) == 2 * len(told)
 
