@@ -10,6 +10,9 @@ from healthcheck.model.finding import Cause
 from healthcheck.model.observation import JournalLine, UnitState, value_of
 from healthcheck.text import foreign
 
+# systemd.exec(5): not the program's, but of systemd before it.
+NO_SANDBOX = 226
+
 
 def judge(facts: Facts) -> Judgement:
     """Failed, dead and about to be started again, or died and started again meanwhile."""
@@ -62,6 +65,8 @@ def _deaths(unit: UnitState, before: UnitState | None) -> int:
 
 def _exit(unit: UnitState) -> str:
     if unit.exec_main_code == "exited":
+        if unit.exec_main_status == NO_SANDBOX:
+            return f" (exit status {NO_SANDBOX}: systemd could not make its sandbox; is there no room left on /?)"
         return f" (exit status {unit.exec_main_status})"
     return f" ({unit.exec_main_code} by signal {unit.exec_main_status})" if unit.exec_main_code else ""
 

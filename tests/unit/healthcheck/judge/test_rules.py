@@ -462,6 +462,11 @@ def test_a_crash_is_told_once_and_a_deliberate_restart_is_none(case: str) -> Non
         assert found.action == "auto_restart"
 
 
+def test_a_unit_whose_sandbox_systemd_cannot_make_is_told_with_what_that_may_be() -> None:
+    failed = replace(FAILED, exec_main_code="exited", exec_main_status=226)
+    assert "is there no room left on /" in judged(snapshot(unit=failed), earlier())["process_crash"].text
+
+
 def test_a_unit_that_failed_is_told_with_what_happens_next() -> None:
     assert "its retry timer starts it again" in judged(snapshot(unit=FAILED), earlier())["process_crash"].text
     hung = replace(FAILED, result="timeout")
