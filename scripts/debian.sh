@@ -72,6 +72,7 @@ unmet() {
     if ((EUID != 0)); then
         echo "root needs root"
         echo "systemd needs root"
+        echo "machine needs root"
     fi
     while read -r package command marker; do
         [[ $marker == - ]] || echo "$marker needs $package"

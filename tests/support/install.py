@@ -13,10 +13,10 @@ SOURCE = "/src"
 WHEELS = "/wheels"
 INSTALL_TIMEOUT_S = 300
 COPY_TIMEOUT_S = 120
-# What an installation is made from.
+# What an installation is made from; other texts change nothing in it.
 SOURCES = (
     "bridge",
-    "docs",
+    "docs/config.example.toml",
     "healthcheck",
     "requirements",
     "scripts",
@@ -24,7 +24,6 @@ SOURCES = (
     "LICENSE",
     "Makefile",
     "pyproject.toml",
-    "README.md",
 )
 KEPT_ROOTS = 4  # half a gigabyte each
 
