@@ -22,7 +22,7 @@ pytest_plugins = ["support.prefect_server"]
 TESTS = Path(__file__).parent
 UNMET = (TESTS.parent / "scripts" / "debian.sh", "unmet")
 LONGEST_FIRST = {"system": 1, "e2e": 2, "integration": 3}  # the rest after them, before them what one worker must do
-MADE_ONCE = {"prefect_server", "chromium", "site"}
+MADE_ONCE = {"prefect_server", "chromium"}
 WATCHMAN = pytest.StashKey[Watchman]()
 
 

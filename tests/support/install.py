@@ -48,19 +48,20 @@ def copy_source(machine: Machine, path: str) -> None:
     machine.run("sh", "-c", f"mkdir -p {path} && {pack} | tar -xf - -C {path}")
 
 
-def installed() -> Path:
+def installed(**variables: str) -> Path:
     """The root of a machine on which `make install` was run with this checkout. Made if missing: a minute or two."""
     base, wheels = image.rootfs(), image.wheelhouse()
-    name = f"installed-{image.short_hash(base.name, wheels.name, sources())}"
-    return cached(name, lambda root: install_into(root, base, wheels), keep=KEPT_ROOTS)
+    kind = "".join(["installed", *(f"_{name}_{value}" for name, value in variables.items())])
+    name = f"{kind}-{image.short_hash(base.name, wheels.name, sources())}"
+    return cached(name, lambda root: install_into(root, base, wheels, **variables), keep=KEPT_ROOTS)
 
 
-def install_into(root: Path, base: Path, wheels: Path) -> None:
+def install_into(root: Path, base: Path, wheels: Path, **variables: str) -> None:
     """Fill the empty folder `root` with `base`, boot it, and run `make install` there."""
     root.rmdir()
     process.run(["cp", "--archive", base, root], check=True, timeout_s=COPY_TIMEOUT_S)
     with Machine(root, binds_ro={image.REPOSITORY: SOURCE, wheels: WHEELS}, lasting=True) as machine:
-        make(machine, "install")
+        make(machine, "install", **variables)
 
 
 def sources() -> str:

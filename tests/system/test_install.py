@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from hazelcast import HazelcastClient
-from support import image
 from support.hazelcast_member import Member
-from support.install import INSTALL_TIMEOUT_S, SOURCE, WHEELS, copy_source, make
+from support.install import INSTALL_TIMEOUT_S, SOURCE, WHEELS, copy_source, installed, make
 from support.machine import Machine, until
 from support.service import CONFIG, UNIT, Bridge, FurtherBridge
 
@@ -20,29 +19,24 @@ UNIT_DIR = "/usr/local/lib/systemd/system"
 TOUCHED = ("/opt", "/etc", "/usr/local", "/usr/lib/systemd")
 
 
-@pytest.fixture(scope="module")
-def site(boot: Callable[[Path], Machine]) -> Machine:
-    """One machine for the tests that start from an installation, since each takes a while to make."""
-    return boot(image.rootfs())
-
-
 @pytest.fixture
-def running(site: Machine, member: Member, map_name: str, client: HazelcastClient) -> Iterator[Bridge]:
-    """Installed from a copy of the checkout that the test may change; configured, enabled and publishing."""
-    site.run("rm", "-rf", COPY)
-    copy_source(site, COPY)
-    make(site, "install", source=COPY, PREFECT="no")
-    bridge = Bridge(site, member, map_name, client)
+def running(
+    boot: Callable[[Path], Machine], member: Member, map_name: str, client: HazelcastClient
+) -> Iterator[Bridge]:
+    """On a machine of its own: installed, configured, enabled and publishing; with a copy of the checkout to change."""
+    machine = boot(installed(PREFECT="no"))
+    copy_source(machine, COPY)
+    bridge = Bridge(machine, member, map_name, client)
     bridge.configure()
     bridge.start()
-    site.run("systemctl", "enable", UNIT)
+    machine.run("systemctl", "enable", UNIT)
     bridge.publishes()
     yield bridge
-    bridge.clean()
+    machine.stop()
 
 
 @pytest.fixture
-def dying(running: Bridge) -> Iterator[str]:
+def dying(running: Bridge) -> str:
     """A further unit that dies at each start, and is started again and again."""
     unit, drop_in = "dolphin-scan-bridge@dying.service", "/run/systemd/system/dolphin-scan-bridge@dying.service.d"
     text = (
@@ -51,20 +45,15 @@ def dying(running: Bridge) -> Iterator[str]:
     running.machine.write(f"{drop_in}/dying.conf", text)
     running.machine.run("systemctl", "daemon-reload")
     running.machine.run("systemctl", "start", unit, check=False)
-    yield unit
-    running.machine.run("systemctl", "stop", unit)
-    running.machine.run("rm", "-r", drop_in)
-    running.machine.run("systemctl", "daemon-reload")
-    running.machine.run("systemctl", "reset-failed", unit, check=False)
+    return unit
 
 
 @pytest.fixture
-def further(running: Bridge, member: Member, map_name: str, client: HazelcastClient) -> Iterator[FurtherBridge]:
+def further(running: Bridge, member: Member, map_name: str, client: HazelcastClient) -> FurtherBridge:
     """A further one beside it, configured and not started."""
     bridge = FurtherBridge(running.machine, member, f"{map_name}_b", client)
     bridge.configure()
-    yield bridge
-    bridge.clean()
+    return bridge
 
 
 def release(machine: Machine) -> str:
@@ -151,7 +140,6 @@ def test_a_rollback_to_a_version_of_one_bridge_a_host_is_refused_while_another_o
     # As version 1.0 was: without a unit for further ones.
     previous = machine.run("readlink", "-f", "/opt/scan-bridge.releases/previous").stdout.strip()
     places = [f"{place}/dolphin-scan-bridge@.service" for place in (f"{previous}/share/scan-bridge/units", UNIT_DIR)]
-    unit = machine.read(places[0])
     machine.run("rm", places[0])
     further.start()
     new, pids = release(machine), (running.pid, further.pid)
@@ -166,8 +154,6 @@ def test_a_rollback_to_a_version_of_one_bridge_a_host_is_refused_while_another_o
     machine.run(f"{COPY}/scripts/install.sh", "rollback")
     assert release(machine) == previous
     running.publishes()
-    for place in places:  # the release is this machine's for other tests as well
-        machine.write(place, unit)
 
 
 BREAKAGES = {
