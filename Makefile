@@ -63,6 +63,10 @@ test-machine: ## run the tests in emulated machines, as root: kernel, memory, ne
 test-unit: setup ## run the quick tests that need neither services nor root
 	@PYTHONUTF8=1 $(PYTHON) -m pytest tests/unit --numprocesses logical --dist loadgroup -m "not exhaustive and not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
 
+.PHONY: test-starts
+test-starts: setup ## some unit tests started in every way: background, umask, locale, no home, ... (ARGS chooses others)
+	@scripts/test-starts.sh $(ARGS)
+
 .PHONY: check
 check: setup ## lint, format, types, imports, locks: ruff, mypy --strict, import-linter
 	@$(PYTHON) -m ruff check .
