@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import process
-from support.hazelcast_member import Member, MemberError, cluster
+from support.hazelcast_member import Member, MemberError
 
 pytestmark = pytest.mark.hazelcast
 
@@ -53,17 +53,6 @@ def test_a_frozen_member_answers_when_it_goes_on(own_member: Member) -> None:
     assert not answer.done()
     own_member.resume()
     assert answer.result() == 0
-
-
-def test_a_cluster_of_three_loses_one_member_and_no_data() -> None:
-    with cluster(3) as members:
-        client = members[2].client()
-        assert len(client.cluster_service.get_members()) == 3
-        entries = client.get_map("m").blocking()
-        for key in range(300):  # about a third of them on each member
-            entries.set(key, key)
-        members[0].kill()
-        assert [entries.get(key) for key in range(300)] == list(range(300))
 
 
 def test_a_port_in_use_is_an_error_not_another_port(own_member: Member) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from healthcheck.prefect.deployment import schedule
+import pytest
 
 
+@pytest.mark.xdist_group("imports Prefect")  # which takes seconds: one worker does
 def test_each_check_is_due_every_minute_at_a_second_of_its_own_that_stays_the_same() -> None:
+    from healthcheck.prefect.deployment import schedule
+
     names = [f"host-{number}" for number in range(20)]
     found = [schedule(name) for name in names]
     assert {one.interval for one in found} == {timedelta(seconds=60)}
