@@ -78,12 +78,15 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture
-def watch(machine: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watch]:
-    """A bridge and its health check, configured, the bridge running."""
-    bridge = Bridge(machine, own_member, f"faults{next(_numbers)}", own_member.client())
+def watch(request: pytest.FixtureRequest, machine: Machine, inbox: Inbox) -> Iterator[Watch]:
+    """A bridge and its health check, configured, the bridge running; on the test's own member if it asks for that."""
+    member: Member = request.getfixturevalue("own_member" if "own_member" in request.fixturenames else "member")
+    client = member.client()
+    bridge = Bridge(machine, member, f"faults{next(_numbers)}", client)
     watch = Watch(machine, bridge, inbox)
     watch.configure()
     bridge.start()
     yield watch
     watch.clean()
     bridge.clean()
+    client.shutdown()

@@ -37,7 +37,7 @@ def test_a_healthy_bridge_alerts_nobody_and_is_left_alone(watch: Watch, inbox: I
     with watch.producer():
         watch.healthy()
         pid = watch.bridge.pid
-        for _ in range(8):
+        for _ in range(3):
             assert watch.check() == {}
     assert inbox.messages == []
     assert watch.bridge.pid == pid
