@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 from hazelcast import HazelcastClient
 from support import disk_image, image
-from support.emulated_bridge import EmulatedBridge, bridge_in
+from support.emulated_bridge import EmulatedBridge, EmulatedWatch, bridge_in
 from support.hazelcast_member import Member
 from support.virtual_machine import MISSING, VirtualMachine
+from support.watch import Inbox
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +27,7 @@ def emulator() -> None:
 
 @pytest.fixture(scope="session")
 def machine(emulator: None) -> Iterator[VirtualMachine]:
-    """One machine for many tests, with everything installed as a user would. Nothing is started."""
-    with VirtualMachine(disk_image.installed()) as machine:
-        yield machine
-
-
-@pytest.fixture
-def own_machine(emulator: None) -> Iterator[VirtualMachine]:
-    """The same for one test, to switch off."""
+    """One machine for all tests, with everything installed as a user would. Nothing is started."""
     with VirtualMachine(disk_image.installed()) as machine:
         yield machine
 
@@ -47,8 +41,12 @@ def bridge(machine: VirtualMachine, member: Member, map_name: str, client: Hazel
 
 
 @pytest.fixture
-def mortal_bridge(
-    own_machine: VirtualMachine, member: Member, map_name: str, client: HazelcastClient
-) -> EmulatedBridge:
-    """The bridge in a machine of its own."""
-    return bridge_in(own_machine, member, map_name, client)
+def emulated_watch(bridge: EmulatedBridge) -> Iterator[EmulatedWatch]:
+    """The health check of the bridge, configured; the people it alerts are outside."""
+    inbox = Inbox()
+    bridge.machine.forward(inbox.port)
+    watch = EmulatedWatch(bridge.machine, bridge, inbox)
+    watch.configure()
+    yield watch
+    watch.clean()
+    inbox.close()

@@ -24,13 +24,11 @@ PACKAGES = (
     "udev",
     "zstd",
     # What network folders are served by and mounted with.
+    "bindfs",
     "cifs-utils",
-    "fuse3",
     "nfs-common",
     "nfs-kernel-server",
-    "openssh-sftp-server",
     "samba",
-    "sshfs",
 )
 # The one network card: the host's loopback is at 10.0.2.2.
 WIRED = """\
@@ -55,6 +53,8 @@ FILES = {
     "etc/initramfs-tools/conf.d/small": "MODULES=list\n",
     "etc/initramfs-tools/modules": "virtio_pci\nvirtio_blk\next4\n",
     "etc/systemd/system/wired.service": WIRED,
+    # It logs each time that it is asked.
+    "etc/systemd/system/qemu-guest-agent.service.d/quiet.conf": "[Service]\nLogLevelMax=warning\n",
 }
 # Each costs seconds of emulation at each boot, and none is of use here. Servers are started by who needs them.
 DISABLED = ("nfs-server", "smbd", "nmbd", "samba-ad-dc", "systemd-networkd")

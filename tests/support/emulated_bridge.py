@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from typing import ClassVar
 
 from hazelcast import HazelcastClient
 from support.hazelcast_member import Member
 from support.machine import until
-from support.service import DAY, SCANS, Bridge
+from support.service import DAY, SCANS, UNIT, Bridge
 from support.virtual_machine import VirtualMachine
+from support.watch import SHORT, Watch
 
 PUBLISH_TIMEOUT_S = 240
 
@@ -59,10 +61,30 @@ class EmulatedBridge(Bridge):
         newest = "find . -name '*.arrow' -printf '%T@ %P\\n' | sort -n | tail -1 | cut -d ' ' -f 2"
         return self.machine.run("sh", "-c", f"cd {self.folder} && {newest}").stdout.strip()
 
+    def clean(self) -> None:
+        """Remove what is to run after a boot, too."""
+        self.machine.run("systemctl", "disable", "--now", "producer.service", UNIT, check=False)
+        super().clean()
+
     def scan_count(self) -> int:
         """How many scans lie in its folder."""
         found = self.machine.run("find", self.folder, "-name", "*.arrow").stdout
         return len(found.splitlines())
+
+
+class EmulatedWatch(Watch):
+    """The bridge's health check in a virtual machine."""
+
+    settings: ClassVar = {
+        **SHORT,
+        "health__grace_s": "60.0",
+        "health__probe_timeout_s": "60.0",
+        "health__alerts__send_timeout_s": "60.0",
+        "health__restarts__verify_s": "200.0",
+        "health__rules__stale_data__critical_s": "120.0",
+        "health__rules__hazelcast__heartbeat_max_s": "60.0",
+    }
+    check_timeout_s = 400.0
 
 
 def bridge_in(machine: VirtualMachine, member: Member, map_name: str, client: HazelcastClient) -> EmulatedBridge:
