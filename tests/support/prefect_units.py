@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
+from support import prefect_database
 from support.hazelcast_member import free_port
 from support.machine import Machine, until
 from support.prefect_server import answers
@@ -33,6 +36,13 @@ class Prefect:
     def deployment(self) -> str:
         """The full name of the deployment; the instance is the machine's name."""
         return f"scan-bridge-health-check/{self.machine.run('hostname').stdout.strip()}-every-60s"
+
+    def fill(self) -> None:
+        """Give the server an empty database, as its first start would make."""
+        self.machine.run("mkdir", "--parents", "--mode=700", FOLDER)
+        prefect_database.put_into(Path(f"/proc/{self.machine.leader}/root{FOLDER}"))
+        # A folder that the unit has already is its user's, and what is in it is left alone.
+        self.machine.run("chown", f"--reference={FOLDER}", f"{FOLDER}/{prefect_database.NAME}")
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""

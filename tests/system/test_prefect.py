@@ -6,6 +6,7 @@ All units as installed: the bridge, the local Prefect server, what serves the de
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,7 @@ pytestmark = [
 ]
 
 PREFECT_SILENT = "prefect (Prefect runs no check)"
+BETWEEN_RUNS_S = 2.0  # one takes as much CPU time
 UNWATCHED_S = 10  # instead of 3 min
 # Beside a Prefect server that starts, a probe takes long.
 SETTINGS = {"health__rules__cpu__enabled": "false", "health__probe_timeout_s": "20.0"}
@@ -47,6 +49,7 @@ def prefect(machine: Machine, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
     watch.configure(**SETTINGS)
     prefect = Prefect(machine)
     try:
+        prefect.fill()
         prefect.start()
         with temporary_settings({PREFECT_API_URL: prefect.api_url}):
             make_blocks(inbox)
@@ -231,9 +234,17 @@ def logged(prefect: Prefect) -> int:
 
 def until_verdict(prefect: Prefect, client: SyncPrefectClient, title: str) -> FlowRun:
     """Have checks run until one ends in a state of this name."""
-    return until(lambda: run if title in str((run := prefect.run(client)).state_name) else None, RUN_S, prefect.log)
+
+    def found() -> FlowRun | None:
+        run = prefect.run(client)
+        if title in str(run.state_name):
+            return run
+        time.sleep(BETWEEN_RUNS_S)
+        return None
+
+    return until(found, RUN_S, prefect.log)
 
 
 def until_over(prefect: Prefect, client: SyncPrefectClient, watch: Watch) -> None:
     """Have checks run until all is well, and everybody knows."""
-    until(lambda: prefect.run(client).state_name == "Healthy" and watch.alerts() == [], RUN_S, prefect.log)
+    until(lambda: until_verdict(prefect, client, "Healthy") and watch.alerts() == [], RUN_S, prefect.log)

@@ -110,7 +110,9 @@ def ended(client: SyncPrefectClient, *ids: UUID) -> list[FlowRun]:
     return eventually(all_ended, START_S, "a run has not ended")
 
 
-def test_the_deployment_is_made_and_its_runs_are_carried_out(api: SyncPrefectClient, serving: Serve) -> None:
+def test_the_deployment_is_made_also_when_it_was_deleted_and_its_runs_are_carried_out(
+    api: SyncPrefectClient, serving: Serve
+) -> None:
     deployment = api.read_deployment_by_name(NAME)
     assert [schedule.schedule.interval for schedule in deployment.schedules] == [timedelta(seconds=60)]
     assert len(api.read_automations()) == 2
@@ -121,6 +123,10 @@ def test_the_deployment_is_made_and_its_runs_are_carried_out(api: SyncPrefectCli
     assert "Traceback" not in serving.log()
     assert "READY=1" in serving.notified
     serving.wait_ping()
+    api.delete_deployment(deployment.id)
+    second = eventually(lambda: next(iter(api.read_deployments()), None), START_S, "there is no deployment")
+    assert second.id != deployment.id
+    ended(api, run_now(api))
 
 
 def test_the_status_says_what_the_last_run_was_and_whom_the_automations_cannot_tell(
@@ -139,14 +145,6 @@ def test_the_status_says_what_the_last_run_was_and_whom_the_automations_cannot_t
     serve.wait_status("; last run ")
     serve.wait_status("UTC: Critical: hazelcast (Hazelcast away)")
     assert serve.terminate() == 0
-
-
-def test_a_deployment_that_was_deleted_is_made_anew(api: SyncPrefectClient, serving: Serve) -> None:
-    first = api.read_deployment_by_name(NAME).id
-    api.delete_deployment(first)
-    second = eventually(lambda: next(iter(api.read_deployments()), None), START_S, "there is no deployment")
-    assert second.id != first
-    ended(api, run_now(api))
 
 
 def test_of_many_late_runs_one_checks_and_the_others_are_skipped(api: SyncPrefectClient, new_serve: NewServe) -> None:
