@@ -123,9 +123,9 @@ class Keeper:
         )
 
     def _loss(self) -> str:
-        if not (lost := self._ledger.lost):
+        if not (lost := self._ledger.lost_again):
             return ""
-        return f"{self._config.history.map} had lost {lost} scans at the last comparison: does it evict, or restart?"
+        return f"{self._config.history.map} loses scans again and again, {lost} since the last look: does it evict?"
 
     def _since_ns(self) -> int:
         return time.time_ns() - int(self._config.history.keep_s * SECOND_NS)

@@ -38,7 +38,7 @@ class Ledger:
         # What changed on disk before this stands in the map as it is on disk, or is no scan.
         self.checked_ns = checked_ns
         self._listed_ns = 0  # the latest change that the last listing knew
-        self.lost = 0  # scans that had been put there, and were gone at the last comparison
+        self.lost_again = 0  # scans that were put there and are gone, though the comparison before had found such too
         self._losing_since_s: float | None = None
         self._kept = CompactSet()  # hashes of files that stand in the map, of their keys and of their paths
         self._bad = CompactSet()  # hashes of files that are no scans
@@ -55,8 +55,9 @@ class Ledger:
         """
         files = tuple(files)
         in_time = (file for file in files if file.mtime_ns >= since_ns)
-        self.lost = sum(hash(file) in self._kept and history_key(file.key) not in keys for file in in_time)
-        self._losing_since_s = (self._losing_since_s or now_s) if self.lost else None
+        lost = sum(hash(file) in self._kept and history_key(file.key) not in keys for file in in_time)
+        self.lost_again = 0 if self._losing_since_s is None else lost
+        self._losing_since_s = (self._losing_since_s or now_s) if lost else None
         kept = CompactSet()
         for file in files:
             key = history_key(file.key)
