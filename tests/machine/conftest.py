@@ -11,10 +11,9 @@ from collections.abc import Iterator
 import pytest
 from hazelcast import HazelcastClient
 from support import disk_image, image
-from support.emulated_bridge import EmulatedBridge, EmulatedWatch, bridge_in
+from support.emulated_bridge import EmulatedBridge, bridge_in
 from support.hazelcast_member import Member
 from support.virtual_machine import MISSING, VirtualMachine
-from support.watch import Inbox
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +37,3 @@ def bridge(machine: VirtualMachine, member: Member, map_name: str, client: Hazel
     bridge = bridge_in(machine, member, map_name, client)
     yield bridge
     bridge.clean()
-
-
-@pytest.fixture
-def emulated_watch(bridge: EmulatedBridge) -> Iterator[EmulatedWatch]:
-    """The health check of the bridge, configured; the people it alerts are outside."""
-    inbox = Inbox()
-    bridge.machine.forward(inbox.port)
-    watch = EmulatedWatch(bridge.machine, bridge, inbox)
-    watch.configure()
-    yield watch
-    watch.clean()
-    inbox.close()

@@ -7,14 +7,12 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 from hazelcast import HazelcastClient
-from support.emulated_bridge import EmulatedBridge, EmulatedWatch
+from support.emulated_bridge import EmulatedBridge
 from support.machine import until
 from support.service import UNIT
-from support.watch import CHECK, PROGRAM
 
 pytestmark = pytest.mark.machine
 
@@ -54,19 +52,17 @@ def goes_on_after(bridge: EmulatedBridge, recorder: Recorder) -> None:
     assert verified.returncode == 0, verified.stderr
 
 
-def lose_power(bridge: EmulatedBridge, recorder: Recorder, times: int, also: Callable[[], None] = lambda: None) -> None:
-    """At random moments while scans arrive; `also` is done in the machine before each, and after the last."""
+def lose_power(bridge: EmulatedBridge, recorder: Recorder, times: int) -> None:
+    """At random moments while scans arrive."""
     moments = random.Random(SEED)
     machine = bridge.machine
     machine.run("systemctl", "enable", "--now", UNIT)
     bridge.produce("--rate", "5")
     until(lambda: recorder.seen, 240, bridge.log)
     for _ in range(times):
-        also()
         time.sleep(moments.uniform(0.5, 8))  # the moment is what is random here
         machine.cut_power()
         goes_on_after(bridge, recorder)
-    also()
     newest = bridge.stop_producer()
     bridge.holds(newest)
     assert recorder.seen == sorted(recorder.seen), "never an older one over a newer one"
@@ -85,18 +81,5 @@ def test_after_a_power_loss_it_publishes_by_itself(bridge: EmulatedBridge, recor
 
 
 @pytest.mark.timeout(7200)
-def test_after_many_power_losses_it_publishes_by_itself_and_what_was_told_is_not_told_again(
-    bridge: EmulatedBridge, recorder: Recorder, emulated_watch: EmulatedWatch
-) -> None:
-    watch = emulated_watch
-    watch.configure(health__rules__memory__warning_mb="10.0")  # it is told of, and lasts
-
-    def check() -> None:
-        """One to its end, and one that the power may fail amid."""
-        watch.run_by(PROGRAM)  # what says so is gone with each boot
-        assert "memory" in {alert["rule"] for alert in watch.check().values()}, watch.log()
-        watch.machine.run("systemctl", "start", "--no-block", CHECK)
-
-    lose_power(bridge, recorder, LOSSES, check)
-    told = [message.subject for message in watch.inbox.to("ops") if "memory" in message.subject]
-    assert len(told) == 1, watch.inbox.messages
+def test_after_many_power_losses_in_a_row_it_publishes_by_itself(bridge: EmulatedBridge, recorder: Recorder) -> None:
+    lose_power(bridge, recorder, LOSSES)

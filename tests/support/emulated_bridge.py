@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import ClassVar
 
 from hazelcast import HazelcastClient
 from support.hazelcast_member import Member
 from support.machine import until
 from support.service import DAY, SCANS, UNIT, Bridge
 from support.virtual_machine import VirtualMachine
-from support.watch import SHORT, Watch
 
 PUBLISH_TIMEOUT_S = 240
 
@@ -70,21 +68,6 @@ class EmulatedBridge(Bridge):
         """How many scans lie in its folder."""
         found = self.machine.run("find", self.folder, "-name", "*.arrow").stdout
         return len(found.splitlines())
-
-
-class EmulatedWatch(Watch):
-    """The bridge's health check in a virtual machine."""
-
-    settings: ClassVar = {
-        **SHORT,
-        "health__grace_s": "60.0",
-        "health__probe_timeout_s": "60.0",
-        "health__alerts__send_timeout_s": "60.0",
-        "health__restarts__verify_s": "200.0",
-        "health__rules__stale_data__critical_s": "120.0",
-        "health__rules__hazelcast__heartbeat_max_s": "60.0",
-    }
-    check_timeout_s = 400.0
 
 
 def bridge_in(machine: VirtualMachine, member: Member, map_name: str, client: HazelcastClient) -> EmulatedBridge:
