@@ -121,11 +121,22 @@ make_config() {
 # The further bridges, dolphin-scan-bridge@NAME.service, that are up or coming up; with $1 = failed, those that have
 # failed or die again and again; with $1 = all, both.
 further_units() {
+    local unit
     [ "$LIVE" = yes ] || return 0
-    "${SYSTEMCTL[@]}" list-units --all --plain --no-legend --state=active,activating,reloading,failed \
-        'dolphin-scan-bridge@*.service' |
-        awk -v which="${1:-}" '{ failed = $3 == "failed" || $4 ~ /^auto-restart/ }
-            which == "all" || failed == (which == "failed") { print $1 }'
+    while read -r unit; do
+        if [ "${1:-}" = all ] || [ "$(state_of "$unit")" = "${1:-up}" ]; then echo "$unit"; fi
+    done < <("${SYSTEMCTL[@]}" list-units --all --plain --no-legend \
+        --state=active,activating,reloading,deactivating,failed 'dolphin-scan-bridge@*.service' | awk '{ print $1 }')
+}
+
+# How unit $1 is: up (or coming up), failed (or about to be started after it died), or nothing of these.
+state_of() {
+    "${SYSTEMCTL[@]}" show "$1" --property=ActiveState,SubState,NRestarts | awk -F = '{ is[$1] = $2 } END {
+        state = is["ActiveState"]
+        if (state == "failed" || is["SubState"] ~ /^auto-restart/) print "failed"
+        else if (state == "active" || state == "reloading") print "up"
+        else if (state != "" && state != "inactive") print is["NRestarts"] > 0 ? "failed" : "up"
+    }'
 }
 
 # Does release $1 accept the configs, as the services would see them: of the bridge without a name, of others that run?
@@ -213,20 +224,13 @@ drop_unit() {
 
 # Our units that are up or coming up; with $1 = failed, those that have failed or die again and again.
 units_in_use() {
-    local unit active sub failed
+    local unit
     [ "$LIVE" = yes ] || return 0
     for unit in "$RELEASE"/share/scan-bridge/units/*.service; do
         unit=${unit##*/}
         # The fallback check ends by itself, and its timer starts the new one.
         case $unit in *@* | *-fallback.service) continue ;; esac
-        active=$("${SYSTEMCTL[@]}" show "$unit" --property=ActiveState --value)
-        sub=$("${SYSTEMCTL[@]}" show "$unit" --property=SubState --value)
-        case $active:$sub in
-            '':* | inactive:*) continue ;;
-            failed:* | *:auto-restart*) failed=failed ;;
-            *) failed= ;;
-        esac
-        if [ "${1:-}" = "$failed" ]; then echo "$unit"; fi
+        if [ "$(state_of "$unit")" = "${1:-up}" ]; then echo "$unit"; fi
     done
     further_units "${1:-}"
 }

@@ -11,6 +11,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import PrefectHTTPStatusError
 from support.prefect_blocks import custom
 from support.prefect_serve import START_S, Serve, clear
 from support.prefect_server import PrefectServer, Webhook, eventually
@@ -69,7 +70,14 @@ def named(instance: str, more: str = "") -> str:
 def run_now(api: SyncPrefectClient, name: str) -> UUID:
     """Ask for a run of this check."""
     deployment = api.read_deployment_by_name(f"{FLOW_NAME}/{claims.deployment_of(name)}")
-    return api.create_flow_run_from_deployment(deployment.id).id
+
+    def asked() -> UUID | None:
+        try:
+            return api.create_flow_run_from_deployment(deployment.id).id
+        except PrefectHTTPStatusError:  # 503: busy
+            return None
+
+    return eventually(asked, START_S, "the server takes no run")
 
 
 def read(api: SyncPrefectClient, run: UUID) -> FlowRun:
