@@ -54,15 +54,15 @@ class Ledger:
         may have been kept for their time.
         """
         files = tuple(files)
-        in_time = (file for file in files if file.mtime_ns >= since_ns)
-        lost = sum(hash(file) in self._kept and history_key(file.key) not in keys for file in in_time)
+        kept, lost = CompactSet(), 0
+        for file in files:
+            key, was_kept = history_key(file.key), hash(file) in self._kept
+            if key not in keys:
+                lost += was_kept and file.mtime_ns >= since_ns
+            elif was_kept or not self._may_differ(file, key):
+                kept.update((hash(file), hash(key)))
         self.lost_again = 0 if self._losing_since_s is None else lost
         self._losing_since_s = (self._losing_since_s or now_s) if lost else None
-        kept = CompactSet()
-        for file in files:
-            key = history_key(file.key)
-            if key in keys and (hash(file) in self._kept or not self._may_differ(file, key)):
-                kept.update((hash(file), hash(key)))
         kept.update(hash(scan.path) for scan in map(read_history_key, keys) if scan is not None)
         self._kept = kept
         self._bad = CompactSet(hash(file) for file in files if hash(file) in self._bad)

@@ -106,7 +106,7 @@ def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(
         machine.write(f"{place}/dolphin-scan-bridge-bygone.service", "[Service]\nExecStart=/bin/sleep 1000\n")
     machine.run("systemctl", "start", "dolphin-scan-bridge-bygone")
     further.start()
-    assert machine.show(dying, "SubState") == {"SubState": "auto-restart"}
+    until(lambda: machine.show(dying, "SubState") == {"SubState": "auto-restart"}, 60, running.log)
     output = make(machine, "upgrade", source=COPY)
     assert f"{dying}: still failing" in output, "what died before does not speak against the new version"
     assert machine.show("dolphin-scan-bridge-bygone", "LoadState", "ActiveState") == {

@@ -247,4 +247,8 @@ def until_verdict(prefect: Prefect, client: SyncPrefectClient, title: str) -> Fl
 
 def until_over(prefect: Prefect, client: SyncPrefectClient, watch: Watch) -> None:
     """Have checks run until all is well, and everybody knows."""
-    until(lambda: until_verdict(prefect, client, "Healthy") and watch.alerts() == [], RUN_S, prefect.log)
+
+    def over() -> bool:
+        return until_verdict(prefect, client, "Healthy").state_name == "Healthy" and watch.alerts() == []
+
+    until(over, RUN_S, prefect.log)

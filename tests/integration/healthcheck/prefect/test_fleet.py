@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from uuid import UUID
 
@@ -74,8 +75,10 @@ def run_now(api: SyncPrefectClient, name: str) -> UUID:
     def asked() -> UUID | None:
         try:
             return api.create_flow_run_from_deployment(deployment.id).id
-        except PrefectHTTPStatusError:  # 503: busy
-            return None
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return None  # busy
 
     return eventually(asked, START_S, "the server takes no run")
 
