@@ -21,6 +21,7 @@ from bridge.folder.listing import stat_scan
 from bridge.history.checked import Checked
 from bridge.history.inventory import SECOND_NS, list_young
 from bridge.history.ledger import Ledger, Wanted
+from bridge.history.pace import Pace
 from bridge.history.store import HistoryStore
 from bridge.model.history import BadFile, HistoryMessage
 from bridge.model.order import ScanFile
@@ -56,6 +57,7 @@ class Keeper:
         self._away = Backoff(log, f"history: connecting to Hazelcast {cluster.address}", longest_wait_s=5.0)
         self._refused = Backoff(log, "history: it does not get on", longest_wait_s=5.0)
         self._resume_s = 0.0
+        self._pace = Pace()
         self._on_the_way: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._look_s = 0.0  # when the next look is due
@@ -100,6 +102,7 @@ class Keeper:
             if wanted is None:
                 await self._wait()
             else:
+                self._pace.took(wanted.file.size, now_s)
                 await self._handle(wanted)
 
     def closed(self, path: str) -> None:
@@ -131,14 +134,14 @@ class Keeper:
         return time.time_ns() - int(self._config.history.keep_s * SECOND_NS)
 
     def _may_write(self, now_s: float) -> bool:
-        return self._cluster.connected and self._compared and now_s >= self._resume_s
+        return self._cluster.connected and self._compared and now_s >= max(self._resume_s, self._pace.next_s)
 
     async def _wait(self) -> None:
         now_s = time.monotonic()
         due_in_s = self._ledger.due_in_s(now_s) if self._may_write(now_s) else None
         waits_s = [LONGEST_WAIT_S, self._look_s - now_s]
         waits_s += [due_in_s] if due_in_s is not None else []
-        waits_s += [self._resume_s - now_s] if self._resume_s > now_s else []
+        waits_s += [start_s - now_s for start_s in (self._resume_s, self._pace.next_s) if start_s > now_s]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.001, min(waits_s))):
                 await self._wake.wait()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from support.hazelcast_member import Member
@@ -22,7 +25,8 @@ MAP = "history"
 OLD_DAY = "2001-01-01"  # not watched, so that the backlog is no news to the bridge
 RATE_HZ = 10.0
 SOME = 100  # of the backlog, after which it is under way
-MEMBER_OPTIONS = ("-Xmx3g",)
+# As docs/operations.md advises: a collector that does not stop the member to move what stays.
+MEMBER_OPTIONS = ("-XX:-UseSerialGC", "-XX:+UseZGC", "-Xms4g", "-Xmx4g", "-XX:+AlwaysPreTouch")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Found:
     without: Quantiles  # lags in ms, with the history off
     while_behind: Quantiles  # the same, with a history that catches up meanwhile
     per_s: float  # scans that it got a second meanwhile
-    left: int  # of the backlog at the end of it; above 0, or it was not behind all the time
+    left: int  # of the backlog at the end of each round, the least; above 0, or it was not behind all the time
 
     def rows(self) -> list[dict[str, Any]]:
         """As a table."""
@@ -50,37 +54,72 @@ class Found:
         }
 
 
-def measure(place: Path, backlog: int, block_s: float) -> Found:
-    """One bridge without, then one with a history that lacks `backlog` scans of 100 kB; `block_s` seconds each."""
-    template, numbers = Template(100 * KB), count(1)
+@dataclass(frozen=True)
+class _Round:
+    lags_ms: list[float]
+    per_s: float = 0.0
+    left: int = 0
+
+
+def measure(place: Path, backlog: int, block_s: float, rounds: int) -> Found:
+    """A bridge without, and one with a history that lacks `backlog` scans of 100 kB, in turns of `block_s` seconds."""
     member = Member(java_options=MEMBER_OPTIONS).start()
     try:
-        lags: dict[str, Quantiles] = {}
-        per_s, left, base = 0.0, 0, 0
-        for name, source in (("without", ""), ("behind", f'[history]\nkeep_s = 86400\nmap = "{MAP}"')):
-            bridge = Bridge(member, place, name=name, source=source)
-            kept = member.client().get_map(MAP).blocking()
-            with Sightings(member, bridge.map) as sightings:
-                meter = LagMeter(sightings, numbers, seed=1)
-                bridge.start()
-                try:
-                    meter.warm_up([bridge], template, 200)
-                    if source:  # only now, so that both are warm
-                        base = kept.size()
-                        _put_aside(bridge.folder.root / OLD_DAY, template, backlog)
-                        while kept.size() < base + SOME:
-                            time.sleep(0.01)
-                    before, begin_s = kept.size(), time.monotonic()
-                    (result,) = meter.measure(Series(100 * KB, RATE_HZ, block_s, 1, mixed=True), [bridge], template)
-                    if source:
-                        per_s = (kept.size() - before) / (time.monotonic() - begin_s)
-                        left = base + backlog - kept.size()
-                finally:
-                    bridge.stop()
-            lags[name] = quantiles(result.lags_ms)
-        return Found(lags["without"], lags["behind"], per_s, left)
+        meter = _Meter(member, place, Template(100 * KB))
+        off, behind = [], []
+        for number in range(rounds):
+            off.append(meter.without(f"without-{number}", block_s))
+            behind.append(meter.behind(f"behind-{number}", backlog, block_s))
+        return Found(
+            quantiles([lag for one in off for lag in one.lags_ms]),
+            quantiles([lag for one in behind for lag in one.lags_ms]),
+            fmean(one.per_s for one in behind),
+            min(one.left for one in behind),
+        )
     finally:
         member.close()
+
+
+class _Meter:
+    def __init__(self, member: Member, place: Path, template: Template) -> None:
+        self._member = member
+        self._place = place
+        self._template = template
+        self._numbers = count(1)
+
+    def without(self, name: str, block_s: float) -> _Round:
+        with self._bridge(name, "") as (bridge, meter):
+            return _Round(self._lags_ms(meter, bridge, block_s))
+
+    def behind(self, name: str, backlog: int, block_s: float) -> _Round:
+        with self._bridge(name, f'[history]\nkeep_s = 86400\nmap = "{MAP}"') as (bridge, meter):
+            kept = self._member.client().get_map(MAP).blocking()
+            base = kept.size()
+            _put_aside(bridge.folder.root / OLD_DAY, self._template, backlog)
+            while kept.size() < base + SOME:
+                time.sleep(0.01)
+            before, begin_s = kept.size(), time.monotonic()
+            lags_ms = self._lags_ms(meter, bridge, block_s)
+            now = kept.size()
+            per_s, left = (now - before) / (time.monotonic() - begin_s), base + backlog - now
+        kept.destroy()
+        return _Round(lags_ms, per_s, left)
+
+    @contextlib.contextmanager
+    def _bridge(self, name: str, source: str) -> Iterator[tuple[Bridge, LagMeter]]:
+        bridge = Bridge(self._member, self._place, name=name, source=source)
+        with Sightings(self._member, bridge.map) as sightings:
+            meter = LagMeter(sightings, self._numbers, seed=1)
+            bridge.start()
+            try:
+                meter.warm_up([bridge], self._template, 200)
+                yield bridge, meter
+            finally:
+                bridge.stop()
+
+    def _lags_ms(self, meter: LagMeter, bridge: Bridge, block_s: float) -> list[float]:
+        (result,) = meter.measure(Series(100 * KB, RATE_HZ, block_s, 1, mixed=True), [bridge], self._template)
+        return result.lags_ms
 
 
 def _put_aside(folder: Path, template: Template, scans: int) -> None:

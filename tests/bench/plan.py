@@ -43,6 +43,7 @@ class Plan:
     consumer_scans: int
     history_backlog: int
     history_s: float  # shorter than what it takes to make that good
+    history_rounds: int
     outage_s: float
     outage_rate_hz: float
     archives: tuple[int, ...]  # files
@@ -81,6 +82,7 @@ FULL = Plan(
     consumer_scans=500,
     history_backlog=10_000,
     history_s=20.0,
+    history_rounds=2,
     outage_s=600.0,
     outage_rate_hz=10.0,
     archives=(1_000, 100_000, 1_000_000),
@@ -109,7 +111,8 @@ QUICK = Plan(
     peaks=(16 * MB,),
     consumer_scans=60,
     history_backlog=2_000,
-    history_s=4.0,
+    history_s=2.0,
+    history_rounds=2,
     outage_s=2.0,
     outage_rate_hz=50.0,
     archives=(1_000, 20_000),

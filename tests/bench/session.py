@@ -190,8 +190,10 @@ class Session:
         return {"consumer_p50_over_bare": round(consumer.p50 / bare.p50, 3)}
 
     def _measure_history(self) -> dict[str, float]:
-        found = history.measure(self._new_place("history"), self._plan.history_backlog, self._plan.history_s)
-        title = f"lag of the newest scan beside a history that lacks {self._plan.history_backlog} (ms)"
+        plan = self._plan
+        place = self._new_place("history")
+        found = history.measure(place, plan.history_backlog, plan.history_s, plan.history_rounds)
+        title = f"lag of the newest scan beside a history that lacks {plan.history_backlog} (ms)"
         self._tables[title] = found.rows()
         return found.summary()
 
