@@ -58,8 +58,8 @@ class Source(Section):
     )
     max_scan_bytes: Bytes = Field(
         16 * 1024**2,
-        description="A larger file is bad. The bridge may take 90 MB, six times as much as this, and max_decoded_bytes "
-        "of memory: raise the unit's MemoryHigh= and MemoryMax= with it.",
+        description="A larger file is bad. The bridge may take 100 MB, six times as much as this, and "
+        "max_decoded_bytes of memory: raise the unit's MemoryHigh= and MemoryMax= with it.",
     )
     max_decoded_bytes: Bytes = Field(
         128 * 1024**2, description="A compressed scan whose buffers expand to more bytes than this is bad."

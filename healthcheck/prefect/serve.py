@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.system.malloc import share_one_arena
 from bridge.system.sd_notify import Notify
 from healthcheck.config.settings import load
 from healthcheck.observe.beside import load_all
@@ -32,6 +33,7 @@ def serve(config_path: Path) -> int:
     Raises:
         bridge.config.ConfigError: the configuration cannot be used.
     """
+    share_one_arena()
     bridges = len(load_all(config_path).configs)
     if not bridges:
         load(config_path)  # says why
