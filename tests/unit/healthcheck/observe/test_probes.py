@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ import pytest
 from support import process
 from support.health_cases import config
 
-from healthcheck.model.observation import CpuReading, DiskView, Known, LeftBehind, Unknown
+from healthcheck.model.observation import CpuReading, DiskView, Known, LeftBehind, Unknown, value_of
 from healthcheck.observe import commands, disk, disk_look, journal, probes, procfs, systemd
 from healthcheck.observe.commands import CommandError, CommandTimeout, Ran
 
@@ -161,8 +162,8 @@ def test_without_accounting_cpu_and_memory_come_from_proc() -> None:
     own_s = time.process_time()
     assert used.value.used_s == pytest.approx(own_s, abs=0.5)
     status = Path("/proc/self/status").read_text()
-    resident = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024
-    assert memory.value == pytest.approx(resident, rel=0.1)
+    own = int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) * 1024
+    assert memory.value == pytest.approx(own, rel=0.1)
 
 
 def test_cpu_comes_from_systemd_where_it_counts() -> None:
@@ -173,6 +174,22 @@ def test_cpu_comes_from_systemd_where_it_counts() -> None:
 def test_a_process_name_with_parentheses_and_spaces_does_not_shift_the_fields() -> None:
     line = "62 (a) b (c) S 1 62 62 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 1 0 245984 1 2 3"
     assert procfs.parse_stat(line, 100) == (2.0, 245984)
+
+
+def test_memory_is_what_the_process_has_of_its_own_without_the_pages_of_files(tmp_path: Path) -> None:
+    size = 40 * 1024**2
+
+    def used() -> int:
+        return value_of(procfs.memory(os.getpid())) or 0
+
+    file = tmp_path / "library"
+    file.write_bytes(bytes(size))
+    before = used()
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        assert sum(mapped[at] for at in range(0, size, mmap.PAGESIZE)) == 0
+        assert used() - before < size / 4
+        kept = b"x" * size
+        assert used() - before > size / 2, len(kept)
 
 
 @pytest.mark.parametrize("pid", [0, 2**22 + 1])
