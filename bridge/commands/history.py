@@ -74,8 +74,9 @@ async def _gaps(config: Config, store: HistoryStore, since_ns: int) -> list[tupl
     files = list_young(config.source.root, since_ns)
     keys = await store.keys(since_ns, files)
     before_ns = _since_ns(timedelta(seconds=config.source.rescan_s + config.source.quiet_s))  # else it is on its way
+    kept_ns = _since_ns(timedelta(seconds=config.history.keep_s))  # by now; older ones have had their time
     return [(file, _excuse(config, file)) for file in reversed(files) if history_key(file.key) not in keys
-            and max(file.mtime_ns, file.ctime_ns) < before_ns]  # fmt: skip
+            and file.mtime_ns >= kept_ns and max(file.mtime_ns, file.ctime_ns) < before_ns]  # fmt: skip
 
 
 def _excuse(config: Config, file: ScanFile) -> str:

@@ -24,6 +24,9 @@ from bridge.model.provenance import Provenance
 # Keys asked for at once: some 5 MB, and far from the call's deadline.
 MOST_KEYS = 20_000
 LAST_KEY = "~"  # sorts after every digit
+# Members count in whole seconds, rounded down: without this an entry would go before its time, and one with less than a
+# millisecond left would stay for ever.
+ROUNDING_S = 1.0
 
 
 class HistoryStore:
@@ -109,8 +112,9 @@ class HistoryStore:
         await self._cluster.ask(self._map_name, ask)
 
     def _ttl_s(self, file: ScanFile) -> float:
-        """How long it has to stay; a date in the future does not prolong it."""
-        return self._keep_s - max(0.0, (time.time_ns() - file.key.mtime_ns) / SECOND_NS)
+        """How long it has to stay, 0 for no longer; a date in the future does not prolong it."""
+        rest_s = self._keep_s - max(0.0, (time.time_ns() - file.key.mtime_ns) / SECOND_NS)
+        return rest_s + ROUNDING_S if rest_s > 0 else 0.0
 
     def _provenance(self, file: ScanFile) -> Provenance:
         # Of what was overtaken there is no number in the order of publishing, so there is none for any.

@@ -46,7 +46,8 @@ def test_it_lists_the_scans_oldest_first_of_all_time_or_since(filled: Filled) ->
 
 def test_gaps_are_valid_files_on_disk_that_are_not_there(filled: Filled, kept: HistoryMap) -> None:
     bridge, paths = filled
-    assert history(bridge, "--gaps") == (0, [], "")
+    land(bridge.root, f"{day()}/had-its-time.arrow", mtime_ns=time.time_ns() - 4000 * SECOND_NS)
+    assert history(bridge, "--gaps", "--since", "2h") == (0, [], "")
     bridge.terminate()
     kept.map.delete(kept.all_keys()[1])
     land(bridge.root, f"{day()}/bad.arrow", b"no scan", time.time_ns() - 600 * SECOND_NS)
