@@ -14,7 +14,7 @@ def land(target: Path, data: bytes | memoryview, mtime_ns: int | None = None) ->
         OSError: it cannot be written. Nothing is left under the hidden name.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    hidden = target.with_name(f".{target.name}.tmp")
+    hidden = target.with_name(f".{target.name[-50:]}.tmp")  # the name may be as long as names can be
     try:
         hidden.write_bytes(data)
         if mtime_ns is not None:

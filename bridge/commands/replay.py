@@ -118,7 +118,7 @@ def _copy(source: Path, into: int, clock: _Clock) -> None:
     with open(reading, "rb") as scan, _day_folder(into) as day:
         if not stat.S_ISREG(os.fstat(reading).st_mode):
             raise ReplayError(f"{_shown(str(source))}: not a regular file")
-        temporary = f".{source.name[-200:]}.{os.getpid()}.tmp"
+        temporary = f".{source.name[-50:]}.{os.getpid()}.tmp"  # the name may be as long as names can be
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with open(os.open(temporary, flags, 0o644, dir_fd=day), "wb") as copy:

@@ -103,6 +103,14 @@ def test_only_what_was_recorded_between_two_times_is_written(archive: Path, into
     assert replayed(into) == scans[1:4]
 
 
+@pytest.mark.parametrize("name", ["l" * 249 + ".arrow", "\N{GRINNING FACE}" * 62 + ".arrow"])
+def test_a_name_may_be_as_long_as_names_can_be(archive: Path, into: Path, name: str) -> None:
+    record(archive, f"2026-03-24/{name}", 0)
+    done = replay(archive, "--into", into)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [file.name for file in into.glob("*/*")] == [name]
+
+
 def test_what_is_no_scan_is_left_out(archive: Path, into: Path, tmp_path: Path) -> None:
     good = record(archive, "2026-03-24/good.arrow", 0)
     for other in ("2026-03-24/.hidden.arrow", "2026-03-24/x.csv", "notes/x.arrow", "2026-03-24/sub/x.arrow"):
