@@ -2,8 +2,9 @@
 
 What JSON has no word for: NaN and infinities are null; 64-bit integers are exact, as JSON's numbers are (who reads
 them as doubles loses that); decimals are text; timestamps, dates and times are ISO 8601, with all their digits;
-durations are integers, in the column's own unit; binary is base64; lists are lists, structs objects, maps lists of
-{"key": …, "value": …}. Dictionaries are decoded. Of columns of one name, the later ones are numbered: `x`, `x.2`.
+what no calendar has (the largest 64-bit integer as a timestamp in seconds) is null; durations are integers, in the
+column's own unit; binary is base64; lists are lists, structs objects, maps lists of {"key": …, "value": …}.
+Dictionaries are decoded. Of columns of one name, the later ones are numbered: `x`, `x.2`.
 
 A small scan can be endless text (dictionaries, runs and views repeat what they hold once), so no more is made than
 MOST_BYTES, and nothing is expanded before it was counted.
@@ -187,15 +188,21 @@ def _leaf_texts(array: Array) -> list[str]:
     elif pa.types.is_timestamp(type_):
         return _timestamps(array)
     elif pa.types.is_date(type_) or pa.types.is_time(type_):
-        array = array.cast(pa.string())
+        return [NULL if value is None else f'"{value}"' for value in _told(array)]
     return [NULL if value is None else _text(value) for value in array.to_pylist()]
 
 
 def _timestamps(array: Array) -> list[str]:
     """ISO 8601, with as many digits as the unit has; with a time zone in UTC, which is how Arrow keeps them."""
     zone = "Z" if array.type.tz else ""
-    values = array.view(pa.timestamp(array.type.unit)).cast(pa.string()).to_pylist()
+    values = _told(array.view(pa.timestamp(array.type.unit)))
     return [NULL if value is None else f'"{value.replace(" ", "T", 1)}{zone}"' for value in values]
+
+
+def _told(array: Array) -> list[str | None]:
+    """Each date or time as text; None where no calendar or day has it, for which pyarrow has words of its own."""
+    values: list[str | None] = array.cast(pa.string()).to_pylist()
+    return [None if value is None or value.startswith("<") else value for value in values]
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pyarrow as pa
 from hazelcast.core import HazelcastJsonValue
@@ -73,13 +74,23 @@ def _open_json(text: str) -> Opened:
 
     def read() -> pa.Table:
         try:
-            return pa.table(columns).replace_schema_metadata(
+            table = pa.table({name: _column(values) for name, values in columns.items()})
+            return table.replace_schema_metadata(
                 {name: text.encode(errors="surrogateescape") for name, text in given.items()}
             )
         except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise NotAScan(f"not the columns of a scan: {_one_line(error)}") from error
 
     return Opened(provenance, read)
+
+
+def _column(values: list[Any]) -> Any:
+    try:
+        return pa.array(values)
+    except OverflowError:  # pyarrow guesses no other integers than those of 64 bits with a sign
+        if all(value is None or type(value) is int for value in values):
+            return pa.array(values, pa.uint64())
+        raise
 
 
 def _provenance(given: dict[str, str]) -> Provenance:

@@ -55,6 +55,8 @@ def column(values: list[Any], type_: pa.DataType) -> list[Any]:
         ([1774339200123456789], pa.timestamp("ns", "Asia/Tokyo"), ["2026-03-24T08:00:00.123456789Z"]),
         ([1774339200], pa.timestamp("s"), ["2026-03-24T08:00:00"]),
         ([-1], pa.timestamp("ms", "UTC"), ["1969-12-31T23:59:59.999Z"]),
+        ([2**63 - 1, 0], pa.timestamp("us", "UTC"), [None, "1970-01-01T00:00:00.000000Z"]),  # in no calendar
+        ([2**31 - 1], pa.date32(), [None]),
         ([date(2026, 3, 24), None], pa.date32(), ["2026-03-24", None]),
         ([time(8, 15, 0, 5)], pa.time64("us"), ["08:15:00.000005"]),
         ([90], pa.duration("s"), [90]),

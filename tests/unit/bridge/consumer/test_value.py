@@ -41,6 +41,12 @@ def test_a_value_in_json_form_is_read_exactly_and_carries_its_provenance() -> No
     assert table.schema.metadata[b"scan_bridge.sequence"] == b"9"
 
 
+@pytest.mark.parametrize("values", [[2**64 - 1, None, 0], [2**63], [2**63 - 1, -(2**63), None]])
+def test_integers_of_64_bits_are_exact_with_and_without_a_sign(values: list[int | None]) -> None:
+    table = opened_value(HazelcastJsonValue(json.dumps({**BODY, "columns": {"a": values}}))).read()
+    assert table.to_pydict() == {"a": values}
+
+
 def opened_value(value: object) -> Opened:
     return open_value(ByteArray.of(value) if isinstance(value, bytearray) else value)
 
