@@ -52,7 +52,7 @@ class Keeper:
         self._tell = tell
         self._store = HistoryStore(cluster, config)
         self._quarantine = Quarantine(config.state_dir / "history")
-        self._checked = Checked(config.state_dir / "history")
+        self._checked = Checked(config.state_dir / "history", config.history.keep_s)
         self._ledger = Ledger(config.source.quiet_s, config.source.settle_s, self._checked.ns)
         self._away = Backoff(log, f"history: connecting to Hazelcast {cluster.address}", longest_wait_s=5.0)
         self._refused = Backoff(log, "history: it does not get on", longest_wait_s=5.0)

@@ -35,6 +35,7 @@ class HistoryMap:
     """The map, through a plain client."""
 
     def __init__(self, client: hazelcast.HazelcastClient, name: str) -> None:
+        self.name = name
         self.map: Any = client.get_map(name).blocking()
 
     def all_keys(self) -> list[str]:

@@ -102,9 +102,7 @@ def test_after_a_restart_only_what_changed_lately_is_compared_with_its_file(
     for number in range(20):
         land(bridge.root, path(str(number)))
     kept.wait_complete(bridge.root)
-    mark = bridge.folder / "state" / "history" / "checked"
-    oldest, newest = kept.all_keys()[0], kept.all_keys()[-1]
-    eventually(lambda: mark.exists() and int(mark.read_bytes()) >= int(newest.split(" ")[0]), "looked twice since")
+    mark, oldest = wait_checked(bridge, kept), kept.all_keys()[0]
     bridge.terminate()
     kept.map.put(oldest, bytearray(b"damaged"))
 
@@ -117,6 +115,13 @@ def test_after_a_restart_only_what_changed_lately_is_compared_with_its_file(
     bridge.start()
     eventually(lambda: bytes(kept.map.get(oldest)) != b"damaged", "compared with its file")
     kept.wait_complete(bridge.root)
+
+
+def wait_checked(bridge: BridgeProcess, kept: HistoryMap) -> Path:
+    """Wait until the bridge remembers that all is there; the file in which it does."""
+    mark, newest = bridge.folder / "state" / "history" / "checked", kept.all_keys()[-1]
+    eventually(lambda: mark.exists() and int(mark.read_bytes()[:20]) >= int(newest.split(" ")[0]), "looked twice since")
+    return mark
 
 
 def test_a_bad_file_leaves_no_trace_but_one_error_line(keeping: NewKeeping, kept: HistoryMap) -> None:
@@ -143,6 +148,22 @@ def test_a_scan_stays_for_keep_s_and_not_longer(keeping: NewKeeping, kept: Histo
     lives_s = view.expiration_time / 1000 - os.stat(bridge.root / path("a")).st_mtime_ns / 1e9
     assert keep_s <= lives_s <= keep_s + 5  # whole seconds, and how long it took to get there
     eventually(lambda: not kept.all_keys(), "gone", 60.0)
+
+
+def test_what_is_there_stays_longer_once_keep_s_is_raised(keeping: NewKeeping, kept: HistoryMap) -> None:
+    bridge = keeping(keep_s=600.0, source={"rescan_s": 0.1}).start()
+    for number in range(20):
+        land(bridge.root, path(str(number)))
+    kept.wait_complete(bridge.root)
+    wait_checked(bridge, kept)
+    bridge.configure(history={"keep_s": 3600.0, "map": kept.name})
+    bridge.send(signal.SIGHUP)
+
+    def left_s(key: str) -> float:
+        return float(kept.map.get_entry_view(key).expiration_time / 1000 - time.time())
+
+    eventually(lambda: min(map(left_s, kept.all_keys())) > 3000, lambda: str([*map(left_s, kept.all_keys())]))
+    kept.wait_complete(bridge.root)
 
 
 def test_what_the_cluster_lost_is_put_there_again(
