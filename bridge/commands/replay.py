@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FAREWELL_S = 2.0  # for the scan that is being written, and the last line, if somebody reads it
 PROGRESS_S = 0.5
 PIECE_BYTES = 1 << 20
+LATEST_S = 253_402_300_799.0  # the end of the year 9999; some file systems know later ones
 # What file systems answer that have no hard links: FAT, exFAT, many of FUSE, some network shares.
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -71,11 +72,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_apart(archive: Path, into: Path) -> None:
     """Refuse a target that is the archive or lies in it, by whatever name, link or bind mount it is reached."""
-    source = archive.stat()
+    with os.scandir(archive) as entries:  # a bind mount of one of its folders has other parents
+        folders = [str(archive), *(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))]
+    sources = {(info.st_dev, info.st_ino) for info in map(os.stat, folders)}
     target = into.resolve()
     for folder in (target, *target.parents):
         with suppress(FileNotFoundError):
-            if os.path.samestat(folder.stat(), source):
+            info = folder.stat()
+            if (info.st_dev, info.st_ino) in sources:
                 raise ReplayError(f"{into} is {archive} or lies in it; give --into a folder elsewhere")
 
 
@@ -221,7 +225,8 @@ class _Progress:
         if not self._on_terminal or now_s < self._next_s:
             return
         self._next_s = now_s + PROGRESS_S
-        recorded = datetime.fromtimestamp(scan.mtime_ns / 1e9, UTC).isoformat(sep=" ", timespec="seconds")
+        recorded_s = min(scan.mtime_ns / 1e9, LATEST_S)
+        recorded = datetime.fromtimestamp(recorded_s, UTC).isoformat(sep=" ", timespec="seconds")
         left = _span(max(0.0, self._end_s - now_s))
         print(f"\r\x1b[K{written} of {self._total} scans, at {recorded[:19]} UTC, {left} left", end="", flush=True)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support import process
 from support.bridge_process import eventually
+from support.mounts import in_user_namespace
 
 DAY = 86_400 * 10**9
 BEGIN_NS = 1_774_339_200 * 10**9  # 2026-03-24T08:00 UTC
@@ -144,6 +145,20 @@ def test_a_target_that_is_the_archive_or_lies_in_it_is_refused(archive: Path, wh
     assert "lies in it; give --into a folder elsewhere" in done.stderr
     assert snapshot(archive) == before
     assert [path.name for path in archive.iterdir()] == ["2026-03-24"]
+
+
+@pytest.mark.parametrize("where", ["", "2026-03-24"])
+def test_a_target_that_is_a_bind_mount_of_the_archive_is_refused(archive: Path, into: Path, where: str) -> None:
+    record(archive, "2026-03-24/a.arrow", 0)
+    into.mkdir()
+    script = """
+        import subprocess, sys
+        subprocess.run(["mount", "--bind", sys.argv[1], sys.argv[2]], check=True)
+        print(subprocess.run([*sys.argv[3:], "--into", sys.argv[2]], stderr=subprocess.PIPE).stderr.decode())
+    """
+    told = in_user_namespace(script, archive / where, into, *COMMAND, archive)
+    assert "lies in it; give --into a folder elsewhere" in told
+    assert list(snapshot(archive)) == [str(archive / "2026-03-24/a.arrow")]
 
 
 def test_a_day_folder_that_leads_elsewhere_is_not_followed(archive: Path, into: Path, tmp_path: Path) -> None:
