@@ -169,7 +169,8 @@ def _cost(config: Config) -> str:
         files = inventory.list_young(config.source.root, now_ns - int(keep_s * 1e9))
     except OSError as error:
         return f"what the history costs cannot be told: {config.source.root}: {error.strerror}"
-    return str(cost.estimate(files, keep_s, now_ns) or "what the history costs cannot be told: too few scans on disk")
+    estimate = cost.estimate(files, keep_s, now_ns, config.hazelcast.value)
+    return str(estimate or "what the history costs cannot be told: too few scans on disk")
 
 
 def _status(arguments: argparse.Namespace) -> int:

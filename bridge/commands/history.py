@@ -38,6 +38,8 @@ def history(config: Config, arguments: argparse.Namespace) -> int:
         return asyncio.run(ask.once(config, lambda cluster: _history(cluster, config, arguments)))
     except ClusterError as error:
         return ask.fail_unavailable(config, error)
+    except BrokenPipeError:  # the command line's business
+        raise
     except OSError as error:
         return ask.fail(f"{error.filename or ''}: {error.strerror}")
 
@@ -103,7 +105,7 @@ def _tell_gaps(gaps: list[tuple[ScanFile, str]], *, as_json: bool) -> int:
 
 async def _export(store: HistoryStore, scans: list[OrderKey], folder: Path) -> int:
     """Write each scan as a file, under its own name and time; what is there already stays."""
-    written = there = 0
+    written = there = left_out = 0
     for scan in scans:
         day, _, name = scan.path.partition("/")
         if not (is_day_name(day) and is_scan_name(name) and scan.path.isprintable() and "/" not in name):
@@ -116,8 +118,9 @@ async def _export(store: HistoryStore, scans: list[OrderKey], folder: Path) -> i
         value = await store.get(history_key(scan))
         if isinstance(value, HazelcastJsonValue):
             ask.fail(f"{printable(scan.path)}: stands in the map as JSON, which is no file of Arrow; it is left out")
+            left_out += 1
         if isinstance(value, ByteArray):  # else it has expired meanwhile
             land(target, value.content, scan.mtime_ns)
             written += 1
     print(f"{written} scans written to {folder}" + (f", {there} were there already" if there else ""))
-    return 0
+    return 1 if left_out else 0

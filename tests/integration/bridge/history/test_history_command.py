@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hazelcast.core import HazelcastJsonValue
 from support.bridge_process import BridgeProcess, day, eventually, land, scan, scan_bridge
 from support.history_map import HistoryMap, read, valid_files
 
@@ -74,6 +75,14 @@ def test_an_export_has_each_scan_under_its_name_and_time_and_overwrites_nothing(
         assert (target / path).stat().st_mtime_ns == (bridge.root / path).stat().st_mtime_ns
         assert read((target / path).read_bytes()).to_pydict() == read((bridge.root / path).read_bytes()).to_pydict()
         assert read_metadata((target / path).read_bytes())["scan_bridge.source"] == path
+
+
+def test_an_export_without_what_stands_there_as_json_fails(filled: Filled, kept: HistoryMap, tmp_path: Path) -> None:
+    bridge, paths = filled
+    kept.map.put(kept.all_keys()[1], HazelcastJsonValue("{}"))
+    code, lines, complaint = history(bridge, "--export", tmp_path)
+    assert (code, lines) == (1, [f"2 scans written to {tmp_path}"])
+    assert complaint.startswith(f"scan-bridge: {paths[1]}: stands in the map as JSON")
 
 
 def test_a_key_that_no_bridge_wrote_never_leaves_the_folder(filled: Filled, kept: HistoryMap, tmp_path: Path) -> None:

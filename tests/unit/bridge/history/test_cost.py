@@ -21,6 +21,13 @@ def test_it_is_rate_times_size_times_keep_s_with_one_backup() -> None:
     assert "about 1.4 GB" in str(cost)
 
 
+def test_as_json_scans_are_larger() -> None:
+    arrow, json = (estimate(files(7200, 0.5), 3600.0, NOW_NS, form) for form in ("arrow", "json"))
+    assert arrow is not None
+    assert json is not None
+    assert json.bytes == 2.5 * arrow.bytes
+
+
 def test_where_less_than_keep_s_lies_on_disk_it_tells_from_what_does() -> None:
     half, whole = estimate(files(3600, 0.5), 3600.0, NOW_NS), estimate(files(7200, 0.5), 3600.0, NOW_NS)
     assert half == whole
