@@ -124,11 +124,10 @@ class HistoryProcess:
             return
         self._backoff.succeeded()
         self._told = message
-        now_s = time.monotonic()
-        if message.missing == 0:
-            self._behind_since_s = None
+        since_s = time.monotonic() - message.behind_s
+        if message.missing == 0:  # the map may lose scans all the same, as fast as they are put there
+            self._behind_since_s = since_s if message.behind_s else None
         else:
-            since_s = now_s - message.behind_s
             self._behind_since_s = since_s if self._behind_since_s is None else min(self._behind_since_s, since_s)
 
     async def _failed(self, reason: str) -> None:
