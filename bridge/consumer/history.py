@@ -66,6 +66,7 @@ class History(Iterator[Scan]):
         self._looked_s: float | None = None
         self._told = False
         self._warned = False
+        self._ended = False
         self._listener = KeyListener(settings.history_map, self._on_added, self._on_connected) if follow else None
         if self._listener:
             connection.listen(self._listener)
@@ -80,21 +81,24 @@ class History(Iterator[Scan]):
         self.close()
 
     def close(self) -> None:
-        """Follow no more."""
+        """Follow no more: it ends, also for a thread that waits for the next one. From any thread."""
+        self._ended = True
         if self._listener:
             self._connection.forget(self._listener)
+        with self._newest.changed:
+            self._newest.changed.notify_all()
 
     def __next__(self) -> Scan:
         try:
             return self._next()
         except Closed:
-            if self._newest.closing.is_set():
+            if self._ended or self._newest.closing.is_set():
                 raise StopIteration from None
             raise
 
     def _next(self) -> Scan:
         while True:
-            self._newest.check_open()
+            self._check_open()
             if self._looked_s is None or (self._listener and steady_s() - self._looked_s > LOOK_S):
                 self._look()
             while self._added:
@@ -108,6 +112,11 @@ class History(Iterator[Scan]):
                     break
                 self._wait()
         raise StopIteration
+
+    def _check_open(self) -> None:
+        self._newest.check_open()
+        if self._ended:
+            raise Closed("this history was closed")
 
     def _on_added(self, key: str) -> None:
         self._added.append(key)
@@ -176,7 +185,7 @@ class History(Iterator[Scan]):
         """Ask until there is an answer, or a reason to tell that there is none."""
         give_up_s = steady_s() + self._settings.connect_timeout_s
         while True:
-            self._newest.check_open()
+            self._check_open()
             try:
                 return self._connection.call(ask, what)
             except Unreachable:
@@ -189,7 +198,7 @@ class History(Iterator[Scan]):
     def _wait(self) -> None:
         """Until there may be more."""
         with self._newest.changed:
-            if not self._added and self._looked_s is not None and not self._newest.closing.is_set():
+            if not self._added and self._looked_s is not None and not (self._ended or self._newest.closing.is_set()):
                 self._tell()
                 self._newest.wait(self._newest.state())
 

@@ -128,7 +128,8 @@ class Keeper:
     def _loss(self) -> str:
         if not (lost := self._ledger.lost_again):
             return ""
-        return f"{self._config.history.map} loses scans again and again, {lost} since the last look: does it evict?"
+        why = "does it evict, or has another bridge a lower keep_s?"
+        return f"{self._config.history.map} loses scans again and again, {lost} since the last look: {why}"
 
     def _since_ns(self) -> int:
         return time.time_ns() - int(self._config.history.keep_s * SECOND_NS)

@@ -192,6 +192,23 @@ def test_following_tells_once_that_there_is_no_fresh_scan_and_is_ended_by_closin
         assert next(history).provenance == kept
 
 
+def test_closing_it_ends_it_for_a_thread_that_waits_for_the_next_scan(
+    consume: NewConsumer, member: Member, writer: Writer
+) -> None:
+    consumer = consume(member, writer)
+    history = consumer.history(time.time_ns(), follow=True)
+    with pytest.raises(NoScan):
+        next(history)
+    waiting = threading.Thread(target=next, args=(history, None), daemon=True)
+    waiting.start()
+    history.close()
+    waiting.join(PATIENCE_S)
+    assert not waiting.is_alive()
+    assert next(history, None) is None
+    with pytest.raises(NoScan):
+        consumer.newest()  # goes on
+
+
 def test_old_keys_are_forgotten_but_what_they_stood_for_does_not_come_again(
     consume: NewConsumer, member: Member, writer: Writer, monkeypatch: pytest.MonkeyPatch, client: HazelcastClient
 ) -> None:
