@@ -166,9 +166,9 @@ def _cost(config: Config) -> str:
 
     now_ns, keep_s = time.time_ns(), config.history.keep_s
     try:
-        files = inventory.list_young(config.source.root, now_ns - int(keep_s * 1e9))
+        files = inventory.list_young(config.source.root, now_ns - int(keep_s * 1e9), strict=True)
     except OSError as error:
-        return f"what the history costs cannot be told: {config.source.root}: {error.strerror}"
+        return f"what the history costs cannot be told: {error.filename}: {error.strerror}"
     estimate = cost.estimate(files, keep_s, now_ns, config.hazelcast.value)
     return str(estimate or "what the history costs cannot be told: too few scans on disk")
 

@@ -73,7 +73,7 @@ def _line(scan: OrderKey, *, as_json: bool, **more: Any) -> str:
 
 async def _gaps(config: Config, store: HistoryStore, since_ns: int) -> list[tuple[ScanFile, str]]:
     """Files that the map lacks, and what is known of each: no reason means that it should be there."""
-    files = list_young(config.source.root, since_ns)
+    files = list_young(config.source.root, since_ns, strict=True)
     keys = await store.keys(since_ns, files)
     before_ns = _since_ns(timedelta(seconds=config.source.rescan_s + config.source.quiet_s))  # else it is on its way
     kept_ns = _since_ns(timedelta(seconds=config.history.keep_s))  # by now; older ones have had their time

@@ -5,7 +5,6 @@ Day folders are asked for their times only, unless something young can lie in th
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -21,16 +20,22 @@ SECOND_NS = 1_000_000_000
 SPARE_DAYS = 2
 
 
-def list_young(root: Path, since_ns: int) -> list[ScanFile]:
-    """The scan files modified from `since_ns` on, newest first. A day folder that cannot be read has none.
+def list_young(root: Path, since_ns: int, *, strict: bool = False) -> list[ScanFile]:
+    """The scan files modified from `since_ns` on, newest first. A day folder that cannot be read has none, the bridge
+    tells of it; with `strict` that is an error.
 
     Raises:
         OSError: ROOT cannot be read.
     """
     found: list[ScanFile] = []
     for day in _days(root, since_ns):
-        with contextlib.suppress(OSError):  # the bridge tells of it
+        try:
             found += (file for file in _scans(root, day) if file.mtime_ns >= since_ns)
+        except FileNotFoundError:  # gone meanwhile
+            continue
+        except OSError:
+            if strict:
+                raise
     found.sort(reverse=True)
     return found
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
+from support import process
 
 from bridge.history.inventory import list_young
 
@@ -39,3 +42,18 @@ def test_young_files_come_newest_first_and_what_is_no_scan_is_left_out(tmp_path:
 def test_a_root_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         young(tmp_path / "no")
+
+
+def test_a_day_folder_that_cannot_be_read_has_no_scans_or_is_an_error_as_wished(tmp_path: Path) -> None:
+    put(tmp_path, "2026-03-24/a.arrow", 30)
+    (tmp_path / "2026-03-24").chmod(0)
+    script = """
+        import pathlib, sys
+        from bridge.history.inventory import list_young
+        print(list_young(pathlib.Path(sys.argv[1]), 0))
+        list_young(pathlib.Path(sys.argv[1]), 0, strict=True)
+    """
+    as_anybody = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+    done = process.run([*as_anybody, sys.executable, "-c", textwrap.dedent(script), tmp_path])
+    assert done.stdout == "[]\n"
+    assert done.stderr.splitlines()[-1] == f"PermissionError: [Errno 13] Permission denied: '{tmp_path}/2026-03-24'"
