@@ -29,6 +29,8 @@ from bridge.model.history import history_key, read_history_key
 from bridge.model.order import OrderKey, ScanFile, printable
 from bridge.model.status import from_ns, iso_utc
 
+UNREAD = "cannot be read"
+
 
 def history(config: Config, arguments: argparse.Namespace) -> int:
     """Show, compare or export it; 0 if all is well, 1 for gaps and what failed, 69 if Hazelcast is away."""
@@ -86,8 +88,10 @@ def _excuse(config: Config, file: ScanFile) -> str:
     source = config.source
     try:
         parse(reader.read(source.root, file, source.max_scan_bytes), source.max_decoded_bytes)
-    except (reader.NeverReadable, reader.NotReadable, InvalidScan) as error:
+    except (reader.NeverReadable, InvalidScan) as error:
         return f"bad: {error}"
+    except reader.NotReadable as error:
+        return f"{UNREAD}: {error}"
     except (reader.Vanished, reader.Changed):
         return "changed meanwhile"
     return ""
@@ -97,6 +101,8 @@ def _tell_gaps(gaps: list[tuple[ScanFile, str]], *, as_json: bool) -> int:
     for file, excuse in gaps:
         print(_line(file.key, as_json=as_json, reason=excuse or "missing"))
     missing = sum(not excuse for _, excuse in gaps)
+    if (unread := sum(excuse.startswith(UNREAD) for _, excuse in gaps)) and not missing:
+        return ask.fail(f"{unread} files that are not in the map cannot be read here, so they may be valid scans")
     return ask.fail(f"{missing} valid scans lie on disk and not in the map; try: scan-bridge status") if missing else 0
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hazelcast.core import HazelcastJsonValue
-from support.bridge_process import BridgeProcess, day, eventually, land, scan, scan_bridge
+from support import process
+from support.bridge_process import COMMAND, BridgeProcess, day, eventually, land, scan, scan_bridge
 from support.history_map import HistoryMap, read, valid_files
 
 from bridge.arrow.metadata import read_metadata
@@ -59,6 +62,23 @@ def test_gaps_are_valid_files_on_disk_that_are_not_there(filled: Filled, kept: H
     assert (code, found.pop(paths[1])) == (1, "missing")
     assert [reason.split(":")[0] for reason in found.values()] == ["bad"]
     assert "1 valid scans lie on disk and not in the map" in complaint
+
+
+def test_a_file_that_cannot_be_read_here_may_be_a_gap(filled: Filled, kept: HistoryMap) -> None:
+    bridge, paths = filled
+    bridge.terminate()
+    kept.map.delete(kept.all_keys()[1])
+    (bridge.root / paths[1]).chmod(0)
+    as_anybody = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+    def told() -> subprocess.CompletedProcess[str] | None:
+        done = process.run([*as_anybody, *COMMAND, "history", "--gaps", "--config", bridge.config_path])
+        return done if done.stdout else None  # until then the file, whose mode has changed, may be on its way
+
+    done = eventually(told, "told")
+    assert done.returncode == 1
+    assert "cannot be read: Permission denied" in done.stdout
+    assert "1 files that are not in the map cannot be read here" in done.stderr
 
 
 def test_an_export_has_each_scan_under_its_name_and_time_and_overwrites_nothing(filled: Filled, tmp_path: Path) -> None:
