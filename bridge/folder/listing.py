@@ -140,11 +140,13 @@ class ScanRoot:
             info = stat_file(self.root, follow=True)
             names = [entry.name for entry in os.scandir(self.root) if is_day_name(entry.name)]
         except FileNotFoundError:
+            self._days.clear()
             return Listing("missing", f"{self.root} does not exist")
         except OSError as error:
             return Listing("unreadable", f"{self.root}: {error.strerror}")
         root = Folder("", info.device, info.inode)
         if not names:
+            self._days.clear()  # unmounted, perhaps: mounted again, it may be the very same folder
             return Listing("empty", f"{self.root} has no day folder", (root,))
         listing = self._list_days(names, root, newer_than, forget)
         return replace(listing, again=tuple(self._stat_again(again)))

@@ -5,11 +5,12 @@ What lies under a scan's name is not trusted: it may be a link, a device, a FIFO
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
-from bridge.folder.file_system import stat_open_file
+from bridge.folder.file_system import remote, stat_open_file
 from bridge.model.order import ScanFile
 
 
@@ -17,8 +18,28 @@ class NotReadable(Exception):
     """The file cannot be read now. It may yet become readable. The message is the reason."""
 
 
+class NoAnswer(NotReadable):
+    """Who serves the file does not answer, or not as it should: that says nothing of the file."""
+
+
 class NeverReadable(Exception):
     """The file cannot be a scan as long as it stays what it is. The message is the reason."""
+
+
+# What only servers are to blame for. EIO may be theirs, or a broken disk's of this host.
+_OF_SERVERS = {
+    errno.ECONNABORTED,
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENOTCONN,
+    errno.EREMOTEIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
 
 
 class Vanished(Exception):
@@ -37,7 +58,7 @@ def read(root: Path, file: ScanFile, max_bytes: int) -> bytes:
     """The content of `file`, exactly as its size and times say.
 
     Raises:
-        NotReadable, NeverReadable, Vanished, Changed: see there.
+        NotReadable, NoAnswer, NeverReadable, Vanished, Changed: see there.
     """
     day, _, name = file.path.partition("/")
     if not file.path.isprintable():
@@ -59,7 +80,17 @@ def read(root: Path, file: ScanFile, max_bytes: int) -> bytes:
     except FileNotFoundError as error:
         raise Vanished from error
     except OSError as error:
-        raise NotReadable(error.strerror or str(error)) from error
+        kind = NoAnswer if _is_the_servers(error, root / day) else NotReadable
+        raise kind(error.strerror or str(error)) from error
+
+
+def _is_the_servers(error: OSError, folder: Path) -> bool:
+    if error.errno != errno.EIO:
+        return error.errno in _OF_SERVERS
+    try:
+        return remote(folder) is not None
+    except OSError:
+        return True
 
 
 def _read_open(descriptor: int, file: ScanFile, max_bytes: int) -> bytes:

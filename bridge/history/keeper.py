@@ -201,6 +201,9 @@ class Keeper:
         except reader.NeverReadable as error:
             ledger.bad(file)
             self._tell(BadFile(file, str(error)))
+        except reader.NoAnswer as error:
+            self._no_source = f"{file.path}: {error}"
+            ledger.retry_at(wanted, time.monotonic() + LONGEST_WAIT_S)
         except (reader.NotReadable, InvalidScan) as error:
             self._not_yet(wanted, str(error))
         else:
@@ -228,7 +231,7 @@ class Keeper:
         try:
             await self._store.keep(wanted.file, scan)
         except ClusterError as error:
-            self._ledger.retry_soon(wanted, time.monotonic())
+            self._ledger.retry_at(wanted, time.monotonic())
             self._failed(error)
         else:
             if self._ledger.kept(wanted.file):

@@ -150,9 +150,9 @@ class Ledger:
         self.drop(file)
         return was_there
 
-    def retry_soon(self, wanted: Wanted, now_s: float) -> None:
-        """It could not be put into the map."""
-        wanted.due_s = now_s
+    def retry_at(self, wanted: Wanted, due_s: float) -> None:
+        """It could not be read, or not be put into the map, for no fault of its own."""
+        wanted.due_s = due_s
         self._put_back(wanted)
 
     def retry_later(self, wanted: Wanted, now_s: float) -> bool:

@@ -114,6 +114,10 @@ class Backlog:
         waiting.tries += 1
         return True
 
+    def put_off(self, waiting: Waiting, wait_s: float, now_s: float) -> None:
+        """Put off a scan of which nothing is known: who serves it did not answer. That is no verdict, nor a try."""
+        waiting.due_s = now_s + wait_s
+
     def changed(self, waiting: Waiting, file: ScanFile, now_s: float, now_ns: int) -> int:
         """The scan was about to be read, and is `file` by now. Returns the same as `offer`."""
         waiting.tries += 1

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # While ROOT is not there, it is looked for so often.
 ABSENT_S = 0.5
+# A look that has got nowhere for so many seconds is told of: who serves ROOT does not answer.
+NO_ANSWER_S = 5
 # Known files are looked at anew (a rewrite in place whose event was lost) no more often than this, and so seldom
 # that it takes no more than one part in FORGET_SHARE of the time.
 FORGET_S = 60.0
@@ -44,7 +46,8 @@ class Discovery:
         """`progress` is called, from a thread, as long as a listing gets on."""
         self._config = config
         self._progress = progress
-        self._root = ScanRoot(config.root, config.scan_days, progress)
+        self._gets_on = False  # the look has got on since last asked
+        self._root = ScanRoot(config.root, config.scan_days, self._got_on)
         self._intake = intake
         self._metrics = metrics
         self._watcher: Watcher | None = None
@@ -93,7 +96,7 @@ class Discovery:
         """Go on with another configuration; what is known of an unchanged ROOT stays known."""
         old, self._config = self._config, config
         if (old.root, old.scan_days) != (config.root, config.scan_days):
-            self._root = ScanRoot(config.root, config.scan_days, self._progress)
+            self._root = ScanRoot(config.root, config.scan_days, self._got_on)
         if (old.root, old.watch_mode) != (config.root, config.watch_mode):
             self._root_folder = None  # as if it had been mounted just now
             self.ready.clear()
@@ -120,7 +123,7 @@ class Discovery:
         again = intake.held_path if self._watcher else intake.to_stat_again  # events tell of other changes
         list_newest = partial(self._root.list_newest, newer_than, again, forget=forget)
         self._listing = asyncio.create_task(asyncio.to_thread(list_newest))
-        listing = await asyncio.shield(self._listing)
+        listing = await self._answer(self._listing)
         self._listing = None
         if forget:
             took_s = time.monotonic() - begin_s
@@ -128,6 +131,20 @@ class Discovery:
         intake.found(listing, at_start=self._at_start)
         self._at_start = self._at_start and listing.state != "ok"
         return listing
+
+    async def _answer(self, listing: asyncio.Task[Listing]) -> Listing:
+        """What the look finds. While it hangs in the kernel, that is told; the rest is up to the proof of progress."""
+        silent_s = 0  # counted, not measured: a paused process has not waited
+        while not (await asyncio.wait({listing}, timeout=1))[0]:
+            silent_s = 0 if self._gets_on else silent_s + 1
+            self._gets_on = False
+            if silent_s == NO_ANSWER_S:
+                self._tell(Listing("unreadable", f"{self._config.root}: no answer for {NO_ANSWER_S} s"))
+        return listing.result()
+
+    def _got_on(self) -> None:
+        self._gets_on = True
+        self._progress()
 
     def _tell(self, listing: Listing) -> None:
         if (listing.state, listing.reason) != (self.state, self.reason):

@@ -47,6 +47,7 @@ class Pipeline:
         self._quarantine = quarantine
         self.intake = Intake(config, publisher, metrics)
         self._backoff = Backoff(log, "publishing", first_wait_s=0.05)
+        self._no_answer = Backoff(log, "reading a scan")
         self._told_of_late_times = False
         self.last: Published | None = None
         self.published = asyncio.Event()  # set after each publish; the status reporter clears it
@@ -151,6 +152,10 @@ class Pipeline:
             self.intake.backlog.drop(file)
         except reader.NeverReadable as error:
             self._bad(file, str(error))
+        except reader.NoAnswer as error:
+            self._metrics.retries += 1
+            wait_s = self._no_answer.failed(f"{file.path}: {error}")
+            self.intake.backlog.put_off(waiting, wait_s, time.monotonic())
         except (reader.NotReadable, InvalidScan) as error:
             self._metrics.retries += 1
             if not self.intake.backlog.retry_later(waiting, time.monotonic()):
@@ -171,8 +176,11 @@ class Pipeline:
 
     async def _read(self, file: ScanFile) -> bytes:
         if self.intake.read_in_thread:
-            return await asyncio.to_thread(reader.read, self._config.root, file, self._config.max_scan_bytes)
-        return reader.read(self._config.root, file, self._config.max_scan_bytes)
+            content = await asyncio.to_thread(reader.read, self._config.root, file, self._config.max_scan_bytes)
+        else:
+            content = reader.read(self._config.root, file, self._config.max_scan_bytes)
+        self._no_answer.succeeded()
+        return content
 
     async def _compare(self, file: ScanFile, scan: ArrowScan) -> Published | None:
         """Correct the date of the held scan, or say why a changed file is not published."""

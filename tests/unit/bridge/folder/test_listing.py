@@ -468,6 +468,22 @@ def test_a_day_folder_that_appears_with_scans_in_it_is_found(root: Path) -> None
     assert scans.list_newest(None).files == (file,)
 
 
+@pytest.mark.parametrize("meanwhile", ["missing", "empty"])
+def test_what_lies_in_a_root_that_was_away_is_new(root: Path, meanwhile: str) -> None:
+    """Mounted again, it may be the very same folder; what was being read meanwhile had vanished."""
+    of, aside = source(root), root.with_name("aside")
+    write(root, f"{day()}/a.arrow")
+    assert paths(of.list_newest(None)) == [f"{day()}/a.arrow"]
+    root.rename(aside)
+    if meanwhile == "empty":
+        root.mkdir()
+    assert of.list_newest(None).state == meanwhile
+    if meanwhile == "empty":
+        root.rmdir()
+    aside.rename(root)
+    assert paths(of.list_newest(None)) == [f"{day()}/a.arrow"]
+
+
 def test_a_root_removed_and_recreated_comes_good(root: Path) -> None:
     scans = source(root)
     write(root, f"{day()}/a.arrow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.folder import reader
+from bridge.folder.file_system import Remote
 from bridge.folder.listing import stat_scan
-from bridge.folder.reader import Changed, NeverReadable, NotReadable, Vanished, read
+from bridge.folder.reader import Changed, NeverReadable, NoAnswer, NotReadable, Vanished, read
 from bridge.model.order import ScanFile
 
 PATH = "2026-03-24/a.arrow"
@@ -147,6 +150,65 @@ def test_a_file_that_is_gone_has_vanished(tmp_path: Path, file: Path, gone: str)
     (tmp_path / gone).rename(tmp_path / "aside")
     with pytest.raises(Vanished):
         read(tmp_path, before, MOST)
+
+
+# ---- who serves it fails
+
+
+def raising(code: int) -> Callable[..., object]:
+    """Fails with this error of the kernel."""
+
+    def fail(*_: object, **__: object) -> object:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN])
+@pytest.mark.parametrize("call", ["open", "read"])
+def test_a_server_that_does_not_answer_says_nothing_of_the_file(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, code: int, call: str
+) -> None:
+    file.write_bytes(b"scan")
+    before = seen(tmp_path)
+    monkeypatch.setattr(os, call, raising(code))
+    with pytest.raises(NoAnswer, match=os.strerror(code)):
+        read(tmp_path, before, MOST)
+
+
+def fails(_: Path) -> Remote | None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_the_servers"),
+    [
+        pytest.param(lambda _: None, False, id="on a disk of this host"),
+        pytest.param(lambda _: Remote("nfs", folder_times=True), True, id="on a network"),
+        pytest.param(fails, True, id="nobody says where"),
+    ],
+)
+def test_an_input_output_error_is_the_servers_where_there_is_one(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, kind: Callable[..., object], is_the_servers: bool
+) -> None:
+    file.write_bytes(b"scan")
+    before = seen(tmp_path)
+    monkeypatch.setattr(os, "read", raising(errno.EIO))
+    monkeypatch.setattr(reader, "remote", kind)
+    with pytest.raises(NotReadable) as raised:
+        read(tmp_path, before, MOST)
+    assert isinstance(raised.value, NoAnswer) == is_the_servers
+
+
+def test_a_file_without_permission_is_no_matter_of_a_server(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_bytes(b"scan")
+    before = seen(tmp_path)
+    monkeypatch.setattr(os, "read", raising(errno.EACCES))
+    with pytest.raises(NotReadable) as raised:
+        read(tmp_path, before, MOST)
+    assert not isinstance(raised.value, NoAnswer)
 
 
 # ---- what is not to be read at all

@@ -186,9 +186,9 @@ def test_whatever_happens_in_the_end_all_is_kept(steps: list[tuple[str, int, str
         elif step == "k" and hand:
             of.kept(hand.pop().file)
         elif step == "r" and hand:
-            of.retry_soon(hand.pop(), now_s)
+            of.retry_at(hand.pop(), now_s)
     for wanted in hand:
-        of.retry_soon(wanted, now_s)
+        of.retry_at(wanted, now_s)
     of.found(disk.values(), now_s + 1)
     kept = take_all(of, now_s + 9)
     for one in kept:

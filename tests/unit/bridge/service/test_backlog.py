@@ -194,6 +194,19 @@ def test_a_file_that_does_not_validate_is_tried_again_with_backoff(backlog: Back
     assert SETTLE_S <= now_s <= SETTLE_S + LAST_RETRY_S
 
 
+def test_a_file_that_nobody_served_is_tried_again_for_ever_and_overtaken_like_any_other(backlog: Backlog) -> None:
+    for file in (numbered(1), numbered(2)):
+        offer(backlog, file)
+    waiting = taken(backlog)
+    for now_s in range(0, 100, 10):
+        backlog.put_off(waiting, 5.0, float(now_s))
+        assert taken(backlog, now_s + 4.9).file == numbered(1)
+        assert taken(backlog, now_s + 5.0) is waiting
+    backlog.drop(waiting.file)
+    backlog.put_off(taken(backlog), 5.0, 100.0)
+    assert backlog.drop_overtaken(Held(numbered(2).key, NOW), NOW) == [numbered(1)]
+
+
 def test_a_file_that_keeps_changing_gets_its_time_anew(backlog: Backlog) -> None:
     for second in range(60):
         offer(backlog, scan(size=second), second)
