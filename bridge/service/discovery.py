@@ -140,6 +140,7 @@ class Discovery:
             self._gets_on = False
             if silent_s == NO_ANSWER_S:
                 self._tell(Listing("unreadable", f"{self._config.root}: no answer for {NO_ANSWER_S} s"))
+                self.ready.set()  # nor is a start held up
         return listing.result()
 
     def _got_on(self) -> None:

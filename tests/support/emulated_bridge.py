@@ -17,6 +17,7 @@ class EmulatedBridge(Bridge):
     """The bridge in a virtual machine: all that it does takes ten times as long, and its folder is not seen outside."""
 
     machine: VirtualMachine
+    written_at: str | None = None  # where scans are written, if that is not ROOT
 
     @property
     def folder(self) -> str:
@@ -36,7 +37,7 @@ class EmulatedBridge(Bridge):
         """Let a file appear below ROOT, with its folder, at once and whole."""
         script = 'mkdir -p "${1%/*}" && base64 -d >"$1.tmp" && mv "$1.tmp" "$1"'
         encoded = base64.b64encode(content).decode()
-        self.machine.run("sh", "-c", script, "sh", f"{self.folder}/{path}", stdin=encoded)
+        self.machine.run("sh", "-c", script, "sh", f"{self.written_at or self.folder}/{path}", stdin=encoded)
 
     def publishes(self, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
         """Put a scan, and wait until it is in the map."""
@@ -48,7 +49,7 @@ class EmulatedBridge(Bridge):
 
     def produce(self, *options: str) -> None:
         """Have scans written from now on and after each boot, by the shipped simulator."""
-        command = f"/opt/scan-bridge/bin/scan-bridge simulate {' '.join(options)} {self.folder}"
+        command = f"/opt/scan-bridge/bin/scan-bridge simulate {' '.join(options)} {self.written_at or self.folder}"
         service = f"[Service]\nExecStart={command}\nRestart=always\n[Install]\nWantedBy=multi-user.target\n"
         self.machine.write("/etc/systemd/system/producer.service", service)
         self.machine.run("systemctl", "enable", "--now", "producer.service")
