@@ -42,7 +42,8 @@ class NetworkFolder(ABC):
 
     def serve(self) -> None:
         """Serve it, and mount it at both places."""
-        self.machine.run("mkdir", "--parents", SERVED, ELSEWHERE, self.point)
+        script = 'rm -rf "$1"; mkdir --parents "$@"'  # a point to mount at is empty
+        self.machine.run("sh", "-c", script, "sh", self.point, SERVED, ELSEWHERE)
         self.start_server()
         self.mount()
         self.mount_elsewhere()

@@ -23,6 +23,7 @@ SCANS = "/srv/scans"
 DAY = "2026-03-24"
 # Wide, for a busy machine: no test asserts a timing but those that say so.
 PUBLISH_TIMEOUT_S = 60
+LOG_LINES = 400
 
 # Starts the installed bridge with one place in it made to misbehave, from when this file is there.
 LAUNCH = "/opt/scan-bridge/bin/python /src/tests/support/launch.py"
@@ -158,7 +159,9 @@ class Bridge:
     def log(self) -> str:
         """The unit's state and its last log lines, for failure messages."""
         state = self.machine.run("systemctl", "status", "--no-pager", "-n", "0", self.unit, check=False).stdout
-        return state + self.machine.run("journalctl", "--no-pager", "-u", self.unit, "-n", "60", self._since).stdout
+        # Not with --lines: after --since that gives the first ones.
+        lines = self.machine.run("journalctl", "--no-pager", "-u", self.unit, self._since).stdout.splitlines()
+        return "\n".join([state, *lines[-LOG_LINES:]])
 
     def clean(self) -> None:
         """Stop the bridge; remove its drop-ins, state and config."""
