@@ -26,20 +26,8 @@ class NeverReadable(Exception):
     """The file cannot be a scan as long as it stays what it is. The message is the reason."""
 
 
-# What only servers are to blame for. EIO may be theirs, or a broken disk's of this host.
-_OF_SERVERS = {
-    errno.ECONNABORTED,
-    errno.ECONNREFUSED,
-    errno.ECONNRESET,
-    errno.EHOSTDOWN,
-    errno.EHOSTUNREACH,
-    errno.ENETDOWN,
-    errno.ENETUNREACH,
-    errno.ENOTCONN,
-    errno.EREMOTEIO,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-}
+# What a server answers of a file. With any other error it is the server itself that fails, or the way to it.
+_OF_THE_FILE = {errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENXIO, errno.EPERM}
 
 
 class Vanished(Exception):
@@ -85,8 +73,8 @@ def read(root: Path, file: ScanFile, max_bytes: int) -> bytes:
 
 
 def _is_the_servers(error: OSError, folder: Path) -> bool:
-    if error.errno != errno.EIO:
-        return error.errno in _OF_SERVERS
+    if error.errno in _OF_THE_FILE:
+        return False
     try:
         return remote(folder) is not None
     except OSError:

@@ -70,15 +70,17 @@ class NetworkFolder(ABC):
 
     def cut_off(self) -> None:
         """From now on nothing reaches the server, and nobody is told so."""
-        self.machine.run("ip", "route", "add", "blackhole", SERVER, "table", "local")
+        self.machine.run("tc", "qdisc", "add", "dev", "lo", "clsact")
+        drop = f"protocol ip u32 match ip dst {SERVER}/32 action drop"
+        self.machine.run("tc", "filter", "add", "dev", "lo", "ingress", *drop.split())
 
     def connect(self) -> None:
         """The server is reached again."""
-        self.machine.run("ip", "route", "delete", "blackhole", SERVER, "table", "local")
+        self.machine.run("tc", "qdisc", "delete", "dev", "lo", "clsact")
 
     def close(self) -> None:
         """Leave nothing of it, whatever state it is in. It must be served."""
-        self.machine.run("ip", "route", "delete", "blackhole", SERVER, "table", "local", check=False)
+        self.machine.run("tc", "qdisc", "delete", "dev", "lo", "clsact", check=False)
         script = 'for at; do while umount --lazy "$at" 2>/dev/null; do :; done; done'
         self.machine.run("sh", "-c", script, "sh", self.point, ELSEWHERE)
         self.stop_server()

@@ -164,51 +164,40 @@ def raising(code: int) -> Callable[..., object]:
     return fail
 
 
-@pytest.mark.parametrize("code", [errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN])
-@pytest.mark.parametrize("call", ["open", "read"])
-def test_a_server_that_does_not_answer_says_nothing_of_the_file(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, code: int, call: str
-) -> None:
-    file.write_bytes(b"scan")
-    before = seen(tmp_path)
-    monkeypatch.setattr(os, call, raising(code))
-    with pytest.raises(NoAnswer, match=os.strerror(code)):
-        read(tmp_path, before, MOST)
-
-
 def fails(_: Path) -> Remote | None:
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 @pytest.mark.parametrize(
-    ("kind", "is_the_servers"),
+    ("code", "kind", "is_the_servers"),
     [
-        pytest.param(lambda _: None, False, id="on a disk of this host"),
-        pytest.param(lambda _: Remote("nfs", folder_times=True), True, id="on a network"),
-        pytest.param(fails, True, id="nobody says where"),
+        (errno.EIO, lambda _: None, False),
+        (errno.EIO, lambda _: Remote("nfs", folder_times=True), True),
+        (errno.EIO, fails, True),
+        (errno.ESTALE, lambda _: Remote("nfs", folder_times=True), True),
+        (errno.ENOTCONN, fails, True),
+        (errno.EBUSY, lambda _: Remote("smb", folder_times=False), True),
+        (errno.EACCES, lambda _: Remote("nfs", folder_times=True), False),
+        (errno.EACCES, lambda _: None, False),
     ],
 )
-def test_an_input_output_error_is_the_servers_where_there_is_one(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, kind: Callable[..., object], is_the_servers: bool
+@pytest.mark.parametrize("call", ["open", "read"])
+def test_what_a_server_fails_in_says_nothing_of_the_file(
+    tmp_path: Path,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    kind: Callable[..., object],
+    is_the_servers: bool,
+    call: str,
 ) -> None:
     file.write_bytes(b"scan")
     before = seen(tmp_path)
-    monkeypatch.setattr(os, "read", raising(errno.EIO))
+    monkeypatch.setattr(os, call, raising(code))
     monkeypatch.setattr(reader, "remote", kind)
-    with pytest.raises(NotReadable) as raised:
+    with pytest.raises(NotReadable, match=os.strerror(code)) as raised:
         read(tmp_path, before, MOST)
     assert isinstance(raised.value, NoAnswer) == is_the_servers
-
-
-def test_a_file_without_permission_is_no_matter_of_a_server(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file.write_bytes(b"scan")
-    before = seen(tmp_path)
-    monkeypatch.setattr(os, "read", raising(errno.EACCES))
-    with pytest.raises(NotReadable) as raised:
-        read(tmp_path, before, MOST)
-    assert not isinstance(raised.value, NoAnswer)
 
 
 # ---- what is not to be read at all
