@@ -124,9 +124,10 @@ def test_what_another_host_writes_slowly_and_out_of_order_is_published_whole_or_
 # ---- the server away
 
 
-def hangs_in_the_kernel(bridge: EmulatedBridge) -> bool:
+def hang_in_the_kernel(bridge: EmulatedBridge) -> int:
+    """How many threads of the bridge do."""
     states = bridge.machine.run("ps", "-L", "-o", "state=", "-p", str(bridge.pid), check=False).stdout
-    return "D" in states.split()
+    return states.split().count("D")
 
 
 def says(bridge: EmulatedBridge, text: str) -> str:
@@ -152,7 +153,7 @@ def test_a_server_stopped_in_the_midst_of_reads_is_told_and_waited_for(
 
         folder.stop_server()
         stopped_s = time.monotonic()
-        until(lambda: hangs_in_the_kernel(bridge), 60, bridge.log)
+        until(lambda: hang_in_the_kernel(bridge), 60, bridge.log)
         says(bridge, f"{bridge.folder}: no answer for")
         assert "the source is unreadable" in checked(bridge)
         until(lambda: "no progress in discovery" in bridge.log(), 120, bridge.log)
@@ -189,8 +190,16 @@ def test_a_server_that_a_soft_mount_gives_up_is_told_and_waited_for_without_a_re
         assert (bridge.pid, bridge.restarts) == (pid, 0), bridge.log()
 
 
+@pytest.mark.parametrize(
+    ("nfs", "fails"),
+    [
+        pytest.param("nfs-hard", lambda bridge: hang_in_the_kernel(bridge) == 2, id="nfs-hard"),  # a look and a read
+        pytest.param("nfs-soft", lambda bridge: "reading a scan: " in bridge.log(), id="nfs-soft"),
+    ],
+    indirect=["nfs"],
+)
 def test_a_scan_that_could_not_be_read_while_the_server_was_away_is_published_afterwards(
-    bridge: EmulatedBridge, nfs: NetworkFolder
+    bridge: EmulatedBridge, nfs: NetworkFolder, fails: Callable[[EmulatedBridge], bool]
 ) -> None:
     """Even if it is the last for long: that nobody could read it says nothing of it."""
     bridge.configure(source__quiet_s="8.0")
@@ -198,7 +207,7 @@ def test_a_scan_that_could_not_be_read_while_the_server_was_away_is_published_af
     path = bridge.put_scan()
     until(lambda: (status := bridge.status()) and (status["newest"] or {}).get("path") == path, 60, bridge.log)
     nfs.cut_off()
-    time.sleep(20)  # it should be read meanwhile
+    until(lambda: fails(bridge), 60, bridge.log)
     nfs.connect()
     bridge.holds(path)
     assert "bad scan" not in bridge.log()

@@ -10,7 +10,7 @@ from support.machine import until
 from support.service import DAY, SCANS, UNIT, Bridge
 from support.virtual_machine import VirtualMachine
 
-PUBLISH_TIMEOUT_S = 240
+PUBLISH_TIMEOUT_S = 120
 
 
 class EmulatedBridge(Bridge):
