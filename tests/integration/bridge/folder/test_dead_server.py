@@ -33,6 +33,21 @@ def test_a_server_that_does_not_answer_is_told_and_waited_for(
         bridge.terminate()
 
 
+def test_a_server_that_does_not_answer_holds_no_start_up(
+    new_bridge: NewBridge, consumer: Consumer, as_root: None, tmp_path: Path
+) -> None:
+    point, below = tmp_path / "mounted", tmp_path / "below"
+    with mounts.bound(below, point) as server:
+        bridge = new_bridge(root=point, source={"poll_s": 0.05})
+        server.send_signal(signal.SIGSTOP)
+        bridge.start()
+        bridge.wait_status_line("no answer for 5 s")
+        path = land(below, f"{day()}/a.arrow")
+        server.send_signal(signal.SIGCONT)
+        consumer.expect(path)
+        bridge.terminate()
+
+
 def test_a_scan_that_nobody_served_is_published_when_somebody_does(
     new_bridge: NewBridge, client: hazelcast.HazelcastClient, consumer: Consumer, as_root: None, tmp_path: Path
 ) -> None:
