@@ -16,7 +16,7 @@ from bridge.cluster.connection import Cluster, ClusterError
 from bridge.cluster.entries import UnreadableEntry, provenance_of
 from bridge.cluster.hazelcast_client import MapValue
 from bridge.config import Hazelcast
-from bridge.model.order import Held, ScanFile, supersedes
+from bridge.model.order import Held, ScanFile, published_at_most, supersedes
 from bridge.model.provenance import Provenance
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Publisher:
         self._form = config.value
         self._instance = instance
         self._max_future_s = max_future_s
+        self._began_s = time.monotonic()
         self._value: MapValue | None = None
         self._known = False
         self._provenance: Provenance | None = None
@@ -67,7 +68,12 @@ class Publisher:
     @property
     def held(self) -> Held | None:
         """The place in the order of what the map holds, as far as known."""
-        return self._provenance.held if self._provenance else None
+        if self._provenance is None:
+            return None
+        running_s = time.monotonic() - self._began_s
+        held = self._provenance.held
+        at_most_ns = published_at_most(held.published_ns, time.time_ns(), running_s, self._max_future_s)
+        return replace(held, published_ns=at_most_ns)
 
     @property
     def provenance(self) -> Provenance | None:

@@ -32,6 +32,8 @@ DAY_FOLDER = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 MOST_FILES = 1000
 # What is dated further ahead than any clock differs must not crowd out the others.
 POSSIBLE_NS = 86_400 * 1_000_000_000
+# On a file system of this host, what changed later than now by more than this did so before the clock was stepped back.
+STEPPED_BACK_NS = 1_000_000_000
 # Day folders out of the ordinary (late, or dated ahead) that are remembered because something happened there.
 MOST_INCLUDED = 4
 UNKNOWN = Remote("unknown", folder_times=False)
@@ -56,6 +58,7 @@ class Listing:
     left_out: int = 0  # as new as these, but beyond MOST_FILES
     again: tuple[ScanFile, ...] = ()  # those asked for, as they are now; not those that are gone
     clocks_ns: Mapping[str, int] = field(default_factory=dict)
+    stepped_back_s: float = 0.0  # how far ahead of this host's clock the latest change lies that it has dated
 
     def age_s(self, file: ScanFile) -> float:
         """For how long the file has not changed at least, by the clock of the file system that it lies on."""
@@ -134,7 +137,8 @@ class ScanRoot:
     def list_newest(self, newer_than: OrderKey | None, again: Iterable[str] = (), *, forget: bool = False) -> Listing:
         """Find scan files that earlier listings did not, newer than `newer_than`, and see how those `again` are now.
 
-        With `forget` every file counts as new. Never raises: a ROOT that cannot be read is an answer.
+        With `forget` every file counts as new. But after this host's clock was stepped back, none does that lay there
+        before: its times are those of scans yet to come. Never raises: a ROOT that cannot be read is an answer.
         """
         try:
             info = stat_file(self.root, follow=True)
@@ -185,6 +189,7 @@ class ScanRoot:
             files=files,
             left_out=found.count - len(files),
             clocks_ns={folder.name: self._clock_ns(folder.device) for folder in folders[1:]},
+            stepped_back_s=max((self._stepped_back_s(folder.device) for folder in folders[1:]), default=0.0),
         )
 
     def _list_day(self, day: str, newer_than: OrderKey | None, found: _Newest, forget: bool) -> Folder:
@@ -197,9 +202,14 @@ class ScanRoot:
         known = self._days.get(day)
         if known is None or not known.is_at(info):
             known = self._days[day] = DayFolder(path, info, self._progress)
+        trust_times = self._trusts_times(known)
+        is_local = self._kind(known) is None
+        forget = forget and not self._stepped_back_s(info.device)
         latest_ns = info.ctime_ns
-        for file in known.list_new(info, begin_s, trust_times=self._trusts_times(known), forget=forget):
+        for file in known.list_new(info, begin_s, trust_times=trust_times, forget=forget):
             latest_ns = max(latest_ns, file.ctime_ns)
+            if is_local and file.ctime_ns > time.time_ns() + STEPPED_BACK_NS:
+                continue
             if newer_than is None or file.key > newer_than:
                 found.offer(file)
         if known.times_lie:
@@ -229,3 +239,9 @@ class ScanRoot:
     def _clock_ns(self, device: int) -> int:
         """How late it is at least by the clock that dates files there: this host's own, or by the latest it dated."""
         return time.time_ns() if self._kinds.get(device, UNKNOWN) is None else self._changed_ns[device]
+
+    def _stepped_back_s(self, device: int) -> float:
+        """How far this host's clock was stepped back at least, by what it has dated there; 0 if it was not."""
+        ahead_ns = self._changed_ns.get(device, 0) - time.time_ns()
+        is_local = self._kinds.get(device, UNKNOWN) is None
+        return ahead_ns / 1e9 if is_local and ahead_ns > STEPPED_BACK_NS else 0.0

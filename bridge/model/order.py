@@ -40,7 +40,16 @@ class Held:
     """What the map holds, as far as order is concerned."""
 
     key: OrderKey
-    published_ns: int
+    published_ns: int  # by the clock as it goes now: where it was stepped back, see `published_at_most`
+
+
+def published_at_most(published_ns: int, now_ns: int, running_s: float, max_future_s: float) -> int:
+    """When a scan was published, by the clock as it goes now.
+
+    If that lies in the future, the clock was stepped back since. Then all that is known is that it was published before
+    this process began to run, or while it ran: what landed before the start may be older, what landed since is newer.
+    """
+    return now_ns - int(running_s * 1e9) if _is_ahead(published_ns, now_ns, max_future_s) else published_ns
 
 
 def is_misdated(mtime_ns: int, now_ns: int, max_future_s: float) -> bool:
@@ -63,13 +72,11 @@ def supersedes(scan: ScanFile, held: Held | None, now_ns: int, max_future_s: flo
     An impossible date must not wedge the bridge, so it counts for nothing:
     between one with an impossible date and one with a possible date, the scan wins only if it landed after the held one
     was published, by the file system's own clock. Otherwise a misdated file would come back at every restart, and an
-    old scan after a misdated one. If even the time of publishing lies in the future, a clock stepped back, and what
-    is held gives way.
+    old scan after a misdated one.
     """
     if held is None:
         return True
     held_is_misdated = is_misdated(held.key.mtime_ns, now_ns, max_future_s)
     if is_misdated(scan.mtime_ns, now_ns, max_future_s) != held_is_misdated:
-        clock_stepped_back = held_is_misdated and _is_ahead(held.published_ns, now_ns, max_future_s)
-        return clock_stepped_back or scan.ctime_ns > held.published_ns
+        return scan.ctime_ns > held.published_ns
     return scan.key > held.key

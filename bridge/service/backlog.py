@@ -78,7 +78,10 @@ class Backlog:
         if self.is_settled(file):
             return 0
         if not is_misdated(file.mtime_ns, now_ns, self._max_future_s) and (
-            self.newest is None or file.key > self.newest.key or file.path == self.newest.path
+            self.newest is None
+            or file.key > self.newest.key
+            or file.path == self.newest.path
+            or is_misdated(self.newest.mtime_ns, now_ns, self._max_future_s)  # the clock was stepped back
         ):
             self.newest = file
         former = self._waiting.get(file.path)

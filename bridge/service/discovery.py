@@ -57,6 +57,7 @@ class Discovery:
         self._forget = True
         self._newer_than: OrderKey | None = None  # of the last listing
         self._forget_at_s = 0.0
+        self._stepped_back = False
         self._root_folder: Folder | None = None
         self._next_listing_s = 0.0
         self._listing: asyncio.Task[Listing] | None = None
@@ -154,6 +155,16 @@ class Discovery:
             elif self.state != "ok":
                 log.info("source ok: watching %s", self._config.root)
         self.state, self.reason = listing.state, listing.reason
+        if bool(listing.stepped_back_s) != self._stepped_back:
+            self._stepped_back = not self._stepped_back
+            if self._stepped_back:
+                log.warning(
+                    "the clock was stepped back: %s changed last %.0f s later than now; until then only what lands "
+                    "from now on counts as new (timedatectl, chronyc tracking)",
+                    self._config.root, listing.stepped_back_s,
+                )  # fmt: skip
+            else:
+                log.info("the clock has caught up with what it had dated")
 
     def _mode_changes(self, listing: Listing) -> bool:
         """Choose inotify or polling when ROOT is (re)mounted or recreated; whether there is something to arm."""

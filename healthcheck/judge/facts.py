@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from bridge.model.order import Held, ScanFile, supersedes
+from bridge.model.order import Held, ScanFile, published_at_most, supersedes
 from bridge.model.provenance import Provenance
 from bridge.model.status import BridgeStatus, SourceStatus
 from healthcheck.config.rules import Rules
@@ -256,6 +256,9 @@ class Facts:
 
     def _is_newer(self, file: ScanFile) -> bool:
         entry = self.entry
-        held = Held(entry.held.key, entry.published_ns) if entry else None
-        now_ns = int(self.snapshot.at.timestamp() * 1e9)
-        return supersedes(file, held, now_ns, self.config.source.max_future_s)
+        now_ns, max_future_s = int(self.snapshot.at.timestamp() * 1e9), self.config.source.max_future_s
+        if entry is None:
+            return supersedes(file, None, now_ns, max_future_s)
+        # As the bridge sees it, which knows for how long it has run.
+        published_ns = published_at_most(entry.published_ns, now_ns, self.uptime_s or 0.0, max_future_s)
+        return supersedes(file, Held(entry.held.key, published_ns), now_ns, max_future_s)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -15,7 +17,7 @@ from bridge.cluster.connection import Cluster, ClusterError, _size, call_deadlin
 from bridge.cluster.hazelcast_client import ByteArray, Foreign, MapValue
 from bridge.cluster.publisher import Publisher, _provenance
 from bridge.config import Hazelcast
-from bridge.model.order import ScanFile
+from bridge.model.order import ScanFile, supersedes
 from bridge.model.provenance import Provenance
 
 FILE = ScanFile(1774339200123456789, "2026-03-24/a.arrow", 100, 1774339200123456790)
@@ -61,6 +63,20 @@ def test_without_a_connection_nothing_is_encoded_and_nothing_becomes_known(
     with pytest.raises(ClusterError, match="not connected"):
         asyncio.run(act(publisher))  # type: ignore[arg-type]
     assert not publisher.known
+
+
+def test_what_was_published_in_the_future_gives_way_to_what_landed_since_the_start(publisher: Publisher) -> None:
+    """Whatever step the clock made: the start counts by the clock as it goes now."""
+    begin_ns = time.time_ns()
+    ahead_ns = begin_ns + 3600 * 10**9
+    publisher._provenance = replace(PROVENANCE, mtime_ns=ahead_ns, published_ns=ahead_ns)
+    held = publisher.held
+    assert held is not None
+    assert begin_ns - 60 * 10**9 < held.published_ns <= time.time_ns()
+    landed = FILE._replace(mtime_ns=begin_ns)
+    now_ns = time.time_ns()
+    assert supersedes(landed._replace(ctime_ns=time.time_ns()), held, now_ns, 5.0)
+    assert not supersedes(landed._replace(ctime_ns=begin_ns - 60 * 10**9), held, now_ns, 5.0)
 
 
 def test_a_value_tells_where_it_came_from() -> None:

@@ -249,6 +249,63 @@ def test_on_a_file_system_of_this_host_a_file_is_as_old_as_our_clock_says(root: 
     assert listing.age_s(file._replace(ctime_ns=file.ctime_ns + 3600 * 10**9)) == 0
 
 
+def step_clock(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """As this host's clock will be: nobody can set it for a test, nor the time at which a file changed."""
+    before_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: before_ns() + seconds * 10**9)
+
+
+def test_after_the_clock_was_stepped_back_nothing_that_lay_there_before_is_found_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = source(root)
+    write(root, f"{day()}/before.arrow")
+    assert scans.list_newest(None).stepped_back_s == 0
+    step_clock(monkeypatch, -3600)
+    listing = scans.list_newest(None, forget=True)
+    assert listing.files == ()
+    assert 3500 < listing.stepped_back_s <= 3600
+    step_clock(monkeypatch, 3600)
+    listing = scans.list_newest(None, forget=True)
+    assert (paths(listing), listing.stepped_back_s) == ([f"{day()}/before.arrow"], 0)
+
+
+def test_of_an_hour_that_comes_again_nothing_is_found_again_either(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.folder.listing.STEPPED_BACK_NS", 0)
+    scans = source(root)
+    first = last = write(root, f"{day()}/first.arrow")
+    while last.ctime_ns == first.ctime_ns:
+        last = write(root, f"{day()}/last.arrow")
+    scans.list_newest(None)
+    monkeypatch.setattr(time, "time_ns", lambda: first.ctime_ns)
+    assert scans.list_newest(None, forget=True).files == ()
+
+
+def test_started_after_the_clock_was_stepped_back_it_finds_only_what_can_have_landed_since(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, f"{day()}/before.arrow", mtime_ns=1000)
+    step_clock(monkeypatch, -3600)
+    scans = source(root)
+    assert scans.list_newest(None).files == ()
+    step_clock(monkeypatch, 3600)
+    write(root, f"{day()}/since.arrow")
+    assert paths(scans.list_newest(None)) == [f"{day()}/since.arrow"]
+
+
+@pytest.mark.parametrize("seconds", [-1, 3600])
+def test_a_clock_that_was_stepped_forward_or_by_a_moment_hides_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    scans = source(root)
+    write(root, f"{day()}/a.arrow")
+    scans.list_newest(None)
+    write(root, f"{day()}/b.arrow")
+    step_clock(monkeypatch, seconds)
+    assert paths(scans.list_newest(None)) == [f"{day()}/b.arrow"]
+    assert len(scans.list_newest(None, forget=True).files) == 2
+
+
 @pytest.mark.root
 @pytest.mark.fuse
 def test_elsewhere_it_is_as_old_as_the_latest_change_seen_there_says_whatever_the_servers_clock(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bridge.model.order import (
     how_misdated,
     is_misdated,
     printable,
+    published_at_most,
     supersedes,
 )
 
@@ -79,7 +80,10 @@ HOUR = 3600 * S
             id="misdated begins right after the horizon",
         ),
         pytest.param(
-            scan(NOW), held(scan(NOW + HOUR), NOW + HOUR), True, id="published in the future: a clock stepped back"
+            scan(NOW, landed_ns=NOW - 1),
+            held(scan(NOW + HOUR), NOW),
+            False,
+            id="landed before a clock was stepped back",
         ),
         pytest.param(
             scan(NOW + HOUR, landed_ns=NOW + 1), held(scan(NOW), NOW), True, id="misdated, landed after the publish"
@@ -152,7 +156,21 @@ def test_an_impossible_date_in_the_map_never_wedges_the_bridge(a: ScanFile, b: S
     """The next scan with a possible date replaces it, whenever it was published."""
     landed = a._replace(ctime_ns=max(a.ctime_ns, min(published_ns, NOW) + 1))
     if published_ns <= NOW or published_ns > HORIZON:
-        assert replaces(landed, held(b, published_ns))
+        assert replaces(landed, held(b, published_at_most(published_ns, NOW, 0.0, MAX_FUTURE_S)))
+
+
+@pytest.mark.parametrize(
+    ("published_ns", "expected_ns"),
+    [
+        pytest.param(NOW - HOUR, NOW - HOUR, id="in the past"),
+        pytest.param(HORIZON, HORIZON, id="as far ahead as clocks may differ"),
+        pytest.param(HORIZON + 1, NOW - 60 * S, id="in the future: the clock was stepped back since"),
+    ],
+)
+def test_by_a_clock_that_was_stepped_back_what_landed_since_the_start_was_not_there_before(
+    published_ns: int, expected_ns: int
+) -> None:
+    assert published_at_most(published_ns, NOW, 60.0, MAX_FUTURE_S) == expected_ns
 
 
 @given(files(impossible_ns), files(possible_ns), st.integers(0, 10 * S))

@@ -333,6 +333,14 @@ def test_what_changed_lately_and_what_is_bad_is_seen_again(backlog: Backlog) -> 
     assert backlog.to_stat_again(2 * RECENT_S) == [numbered(2).path, numbered(1).path]
 
 
+def test_after_the_clock_was_stepped_back_the_newest_seen_is_one_that_came_then(backlog: Backlog) -> None:
+    backlog.offer(numbered(3), 0.0, NOW)
+    then_ns = NOW - 3600 * S
+    come = scan(then_ns, "2026-03-24/00004.arrow", landed_ns=then_ns)
+    backlog.offer(come, 0.0, then_ns)
+    assert backlog.newest == come
+
+
 def test_its_number_is_bounded_and_the_newest_stay(backlog: Backlog) -> None:
     for number in range(2 * MOST_RECENT):
         offer(backlog, numbered(number), 0.0)

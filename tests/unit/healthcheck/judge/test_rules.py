@@ -355,6 +355,19 @@ def test_data_that_stays_old_through_a_step_of_the_clock_is_still_stale() -> Non
     assert found.severity is Severity.CRITICAL
 
 
+@pytest.mark.parametrize(
+    ("landed_s", "cause"), [(12, Cause.BRIDGE_STUCK), (RUNNING.uptime_s + 100, Cause.PRODUCER_STOPPED)]
+)
+def test_after_the_clock_was_stepped_back_only_what_landed_since_the_bridge_started_waits(
+    landed_s: float, cause: Cause
+) -> None:
+    """As the bridge has it: what lay there before may be older than what it holds, whose time is yet to come."""
+    on_disk = scan(landed_s, landed_s=landed_s)
+    before = replace(earlier(60.0), entry=entry(-7200), entry_age_s=100.0)
+    found = judged(snapshot(entry=entry(-7200), disk=DiskView("ok", "", on_disk, on_disk)), before)["stale_data"]
+    assert (found.severity, found.cause) == (Severity.CRITICAL, cause)
+
+
 def test_a_scan_published_in_the_future_is_told_even_without_an_earlier_check() -> None:
     findings = judged(snapshot(entry=entry(-100)))
     assert findings["clock"].cause is Cause.CLOCK_STEPPED
