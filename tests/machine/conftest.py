@@ -11,9 +11,11 @@ from collections.abc import Iterator
 import pytest
 from hazelcast import HazelcastClient
 from support import disk_image, image
-from support.emulated_bridge import EmulatedBridge, bridge_in
+from support.emulated_bridge import EmulatedBridge, EmulatedWatch, bridge_in
 from support.hazelcast_member import Member
+from support.recorder import Recorder
 from support.virtual_machine import MISSING, VirtualMachine
+from support.watch import Inbox
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +39,31 @@ def bridge(machine: VirtualMachine, member: Member, map_name: str, client: Hazel
     bridge = bridge_in(machine, member, map_name, client)
     yield bridge
     bridge.clean()
+
+
+@pytest.fixture
+def recorder(client: HazelcastClient, map_name: str) -> Recorder:
+    """What becomes of the bridge's map, from now on."""
+    return Recorder(client, map_name)
+
+
+@pytest.fixture
+def emulated_watch(bridge: EmulatedBridge) -> Iterator[EmulatedWatch]:
+    """The health check of the bridge, configured; the people it alerts are outside."""
+    inbox = Inbox()
+    bridge.machine.forward(inbox.port)
+    watch = EmulatedWatch(bridge.machine, bridge, inbox)
+    watch.configure()
+    yield watch
+    watch.clean()
+    inbox.close()
+
+
+@pytest.fixture
+def watched(emulated_watch: EmulatedWatch, recorder: Recorder) -> EmulatedWatch:
+    """Scans arrive and are published, from when `recorder` listens; two checks found nothing to tell."""
+    emulated_watch.bridge.log_since_the_boot()
+    emulated_watch.bridge.start()
+    emulated_watch.bridge.produce()
+    emulated_watch.healthy()
+    return emulated_watch

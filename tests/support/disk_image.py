@@ -6,12 +6,13 @@ Made once and kept outside the checkout, like the containers' roots; each machin
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from support import image, process
 from support.download_cache import cached
-from support.install import install_into, sources
+from support.install import SOURCE, SOURCES, WHEELS, install_into, sources
 
 KERNEL = "linux-image-cloud-amd64"
 PACKAGES = (
@@ -23,13 +24,9 @@ PACKAGES = (
     "qemu-guest-agent",
     "udev",
     "zstd",
-    # What network folders are served by and mounted with.
-    "bindfs",
-    "cifs-utils",
-    "nfs-common",
-    "nfs-kernel-server",
-    "samba",
 )
+# What network folders are served by and mounted with.
+NETWORK_FOLDERS = ("bindfs", "cifs-utils", "nfs-common", "nfs-kernel-server", "samba")
 # The one network card: the host's loopback is at 10.0.2.2.
 WIRED = """\
 [Unit]
@@ -57,13 +54,15 @@ FILES = {
     "etc/systemd/system/qemu-guest-agent.service.d/quiet.conf": "[Service]\nLogLevelMax=warning\n",
 }
 # Each costs seconds of emulation at each boot, and none is of use here. Servers are started by who needs them.
-DISABLED = ("nfs-server", "smbd", "nmbd", "samba-ad-dc", "systemd-networkd")
+SERVERS = ("nfs-server", "smbd", "nmbd", "samba-ad-dc")
 MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
     *("e2scrub_reap.service", "getty@.service", "serial-getty@.service", "nfs-blkmap.service"),
     *("rpcbind.socket", "rpcbind.service"),
+    *("systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-wait-online.service"),
 )
 DISK_SIZE = "4G"  # sparse
+INODES = "131072"  # few, for those who take them all
 KEPT_DISKS = 3  # a gigabyte each
 TIMEOUT_S = 300
 
@@ -77,9 +76,9 @@ class Disk:
     initrd: Path
 
 
-def installed(suite: str = image.SUITE) -> Disk:
+def installed() -> Disk:
     """A disk on which `make install` was run with this checkout. Made if missing: some minutes."""
-    base, wheels = _root(suite), image.wheelhouse(suite, lambda: _root(suite))
+    base, wheels = _root(image.SUITE, NETWORK_FOLDERS), _wheels(image.SUITE, NETWORK_FOLDERS)
 
     def fill(folder: Path) -> None:
         root = folder / "root"
@@ -89,17 +88,39 @@ def installed(suite: str = image.SUITE) -> Disk:
         shutil.rmtree(root)
 
     return _disk(
-        cached(f"disk-{image.short_hash(base.name, wheels.name, DISK_SIZE, sources())}", fill, keep=KEPT_DISKS)
+        cached(f"disk-{image.short_hash(base.name, wheels.name, DISK_SIZE, INODES, sources())}", fill, keep=KEPT_DISKS)
     )
 
 
-def _root(suite: str) -> Path:
-    recipe = image.short_hash(suite, *PACKAGES, *FILES, *FILES.values(), *DISABLED, *MASKED, image.HOSTS)
-    return cached(f"kernelroot-{recipe}", lambda root: _make_root(root, suite), keep=2)
+def bare(suite: str) -> Disk:
+    """A disk with nothing of the project installed: this checkout and the wheels lie there. Made if missing."""
+    base, wheels = _root(suite), _wheels(suite)
+
+    def fill(folder: Path) -> None:
+        root = folder / "root"
+        process.run(["cp", "--archive", base, root], check=True, timeout_s=TIMEOUT_S)
+        process.run(["cp", "--archive", wheels, f"{root}{WHEELS}"], check=True, timeout_s=TIMEOUT_S)
+        for name in (*SOURCES, "docs", "README.md"):
+            target = Path(f"{root}{SOURCE}", name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            process.run(["cp", "--archive", "--no-target-directory", image.REPOSITORY / name, target], check=True)
+        _write_disk(root, folder)
+        shutil.rmtree(root)
+
+    return _disk(cached(f"baredisk-{image.short_hash(base.name, wheels.name, DISK_SIZE, sources())}", fill, keep=1))
 
 
-def _make_root(root: Path, suite: str) -> None:
-    image.debootstrap(root, suite, PACKAGES)
+def _wheels(suite: str, more: Sequence[str] = ()) -> Path:
+    return image.wheelhouse(suite, lambda: _root(suite, more))
+
+
+def _root(suite: str, more: Sequence[str] = ()) -> Path:
+    recipe = image.short_hash(suite, *PACKAGES, *more, *FILES, *FILES.values(), *MASKED, image.HOSTS)
+    return cached(f"kernelroot-{recipe}", lambda root: _make_root(root, suite, more), keep=3)
+
+
+def _make_root(root: Path, suite: str, more: Sequence[str]) -> None:
+    image.debootstrap(root, suite, (*PACKAGES, *more))
     for path, text in FILES.items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +128,7 @@ def _make_root(root: Path, suite: str) -> None:
     (root / "var/log/journal").mkdir(exist_ok=True)
     for command in (
         ("systemctl", "enable", "wired.service"),
-        ("systemctl", "disable", *DISABLED),
+        *([("systemctl", "disable", *SERVERS)] if more else []),
         ("systemctl", "mask", *MASKED),
         ("update-initramfs", "-u"),
     ):
@@ -117,7 +138,7 @@ def _make_root(root: Path, suite: str) -> None:
 def _write_disk(root: Path, folder: Path) -> None:
     for kind in ("vmlinuz", "initrd.img"):
         shutil.copy(next((root / "boot").glob(f"{kind}-*")), folder / kind)
-    command = ["mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", root, folder / "disk.img", DISK_SIZE]
+    command = ["mke2fs", "-q", "-t", "ext4", "-N", INODES, "-L", "root", "-d", root, folder / "disk.img", DISK_SIZE]
     process.run(command, check=True, timeout_s=TIMEOUT_S)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from typing import ClassVar
 
 from hazelcast import HazelcastClient
 from support.hazelcast_member import Member
 from support.machine import until
 from support.service import DAY, SCANS, UNIT, Bridge
 from support.virtual_machine import VirtualMachine
+from support.watch import SHORT, Watch
 
 PUBLISH_TIMEOUT_S = 120
 
@@ -33,6 +35,10 @@ class EmulatedBridge(Bridge):
         }
         super().configure(**{**slow, **overrides})
 
+    def log_since_the_boot(self) -> None:
+        """Have `log` and `journal` show all since the boot: the clock is about to be stepped."""
+        self._since = "--boot"
+
     def land(self, path: str, content: bytes) -> None:
         """Let a file appear below ROOT, with its folder, at once and whole."""
         script = 'mkdir -p "${1%/*}" && base64 -d >"$1.tmp" && mv "$1.tmp" "$1"'
@@ -46,6 +52,11 @@ class EmulatedBridge(Bridge):
     def holds(self, path: str) -> None:
         """Wait until this scan is in the map."""
         until(lambda: self.latest() == path, PUBLISH_TIMEOUT_S, lambda: f"{path} is not in the map\n{self.log()}")
+
+    def boot(self) -> None:
+        """The machine boots, without what was in /run."""
+        self.machine.boot()
+        self._drop_ins.clear()
 
     def produce(self, *options: str) -> None:
         """Have scans written from now on and after each boot, by the shipped simulator."""
@@ -69,6 +80,25 @@ class EmulatedBridge(Bridge):
         """How many scans lie in its folder."""
         found = self.machine.run("find", self.folder, "-name", "*.arrow").stdout
         return len(found.splitlines())
+
+
+class EmulatedWatch(Watch):
+    """The bridge's health check in a virtual machine."""
+
+    bridge: EmulatedBridge
+    settings: ClassVar = {
+        **SHORT,
+        "health__grace_s": "60.0",
+        "health__probe_timeout_s": "60.0",
+        "health__alerts__send_timeout_s": "60.0",
+        "health__restarts__verify_s": "200.0",
+        "health__rules__stale_data__critical_s": "120.0",
+        "health__rules__hazelcast__heartbeat_max_s": "60.0",
+        "health__rules__cpu__warning_percent": '"off"',
+        "health__rules__cpu__critical_percent": '"off"',
+    }
+    check_timeout_s = 400.0
+    publish_timeout_s = PUBLISH_TIMEOUT_S
 
 
 def bridge_in(machine: VirtualMachine, member: Member, map_name: str, client: HazelcastClient) -> EmulatedBridge:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from support.machine import Machine, until
+from support.host import Host
+from support.machine import until
 from support.repeat import repeated
-from support.service import CONFIG, DAY, UNIT, Bridge
+from support.service import CONFIG, DAY, PUBLISH_TIMEOUT_S, UNIT, Bridge
 
 CHECK = "dolphin-scan-bridge-healthcheck-fallback.service"
 TIMER = "dolphin-scan-bridge-healthcheck-fallback.timer"
@@ -78,7 +79,12 @@ class Inbox:
 
     def url(self, group: str, scheme: str = "http") -> str:
         """Where messages to a group are sent."""
-        return f"{scheme}://127.0.0.1:{self._server.server_port}/{group}"
+        return f"{scheme}://127.0.0.1:{self.port}/{group}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return self._server.server_port
 
     @property
     def urls(self) -> str:
@@ -108,7 +114,11 @@ class Inbox:
 class Watch:
     """Runs checks as the timer does, with the unit's own sandbox and rights."""
 
-    def __init__(self, machine: Machine, bridge: Bridge, inbox: Inbox) -> None:
+    settings = SHORT
+    check_timeout_s: float = CHECK_TIMEOUT_S
+    publish_timeout_s: float = PUBLISH_TIMEOUT_S
+
+    def __init__(self, machine: Host, bridge: Bridge, inbox: Inbox) -> None:
         self.machine = machine
         self.bridge = bridge
         self.inbox = inbox
@@ -116,7 +126,7 @@ class Watch:
 
     def configure(self, **overrides: str) -> None:
         """Write config and credentials; the check acts at each start of its unit."""
-        self.bridge.configure(**{**SHORT, **overrides})
+        self.bridge.configure(**{**self.settings, **overrides})
         self.machine.write(URLS, self.inbox.urls, mode="0640")
         self.machine.run("chgrp", "dolphin-healthcheck", URLS)
         self.run_by(PROGRAM)
@@ -140,7 +150,7 @@ class Watch:
 
     def check(self) -> dict[str, Any]:
         """One check; the alerts that stand afterwards, by title."""
-        self.machine.run("systemctl", "start", CHECK, timeout_s=CHECK_TIMEOUT_S)
+        self.machine.run("systemctl", "start", CHECK, timeout_s=self.check_timeout_s)
         return {f"{alert['leading'] or alert['rule']} ({alert['cause']})": alert for alert in self.alerts()}
 
     def alerts(self) -> list[dict[str, Any]]:
@@ -194,7 +204,7 @@ class Watch:
 
     def publishing(self) -> None:
         """Wait until the bridge publishes."""
-        until(lambda: self.bridge.latest() is not None, 60, self.bridge.log)
+        until(lambda: self.bridge.latest() is not None, self.publish_timeout_s, self.bridge.log)
 
     def healthy(self) -> None:
         """Start from health: publishing, checked twice, nothing told."""
