@@ -62,6 +62,9 @@ def test_stepped_forward_and_back_by_hours_it_goes_on_and_never_goes_back_to_an_
     in_the_order_of_their_landing(recorder)
     assert (bridge.pid, bridge.restarts) == (pid, 0), bridge.log()
     assert watched.check() == {}
+    bridge.kill("KILL")  # another process finds everything anew
+    publishes_more(watched, recorder)
+    in_the_order_of_their_landing(recorder)
 
 
 def test_started_with_a_clock_that_was_stepped_back_it_publishes_only_what_lands_from_then_on(
