@@ -30,12 +30,18 @@ def goes_on_after(bridge: EmulatedBridge, recorder: Recorder) -> None:
     until(lambda: len(recorder.seen) > published + 1, 240, bridge.log)
     # A file that was just being written is empty when the power returns: the one thing that may be bad.
     bad = set(re.findall(r"bad scan (\S+): ", bridge.log()))
-    assert bad <= set(machine.run("find", bridge.folder, "-empty", "-printf", "%P\n").stdout.split()), bridge.log()
+    # The producer is at work: what it renames in this very moment is no trouble.
+    empty = machine.run("find", bridge.folder, "-ignore_readdir_race", "-empty", "-printf", "%P\n").stdout.split()
+    assert bad <= set(empty), bridge.log()
     set_aside = machine.run("cat", "/var/lib/scan-bridge/set-aside.json", check=False).stdout
     assert json.loads(set_aside or "[]") == []
     machine.run("journalctl", "--rotate")  # one that is being written does not verify
     verified = machine.run("journalctl", "--verify", check=False)
-    assert verified.returncode == 0, verified.stderr
+    # journald sets aside what it was writing, under this name: its end may be torn.
+    torn = [
+        name for name in re.findall(r"^FAIL: (\S+)", verified.stderr, re.MULTILINE) if not name.endswith(".journal~")
+    ]
+    assert not torn, verified.stderr
 
 
 def lose_power(bridge: EmulatedBridge, recorder: Recorder, times: int, also: Callable[[], None] = lambda: None) -> None:

@@ -10,7 +10,7 @@ from support.hazelcast_member import Member
 from support.machine import until
 from support.service import DAY, SCANS, UNIT, Bridge
 from support.virtual_machine import VirtualMachine
-from support.watch import SHORT, Watch
+from support.watch import CHECK, SHORT, Watch
 
 PUBLISH_TIMEOUT_S = 120
 
@@ -99,6 +99,11 @@ class EmulatedWatch(Watch):
     }
     check_timeout_s = 400.0
     publish_timeout_s = PUBLISH_TIMEOUT_S
+
+    def run_by(self, program: str, *options: str) -> None:
+        """With as long for each check as it takes here."""
+        self.bridge.drop_in("patient", f"[Service]\nTimeoutStartSec={self.check_timeout_s:g}\n", CHECK)
+        super().run_by(program, *options)
 
 
 def bridge_in(machine: VirtualMachine, member: Member, map_name: str, client: HazelcastClient) -> EmulatedBridge:
