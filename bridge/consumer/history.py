@@ -66,6 +66,7 @@ class History(Iterator[Scan]):
         self._looked_s: float | None = None
         self._told = False
         self._warned = False
+        self._gone = 0
         self._ended = False
         self._listener = KeyListener(settings.history_map, self._on_added, self._on_connected) if follow else None
         if self._listener:
@@ -109,6 +110,7 @@ class History(Iterator[Scan]):
                 return self._read.popleft()
             if not self._wanted:
                 if not self._listener:
+                    self._tell_gone()
                     break
                 self._wait()
         raise StopIteration
@@ -174,12 +176,20 @@ class History(Iterator[Scan]):
                 table, now_ns = opened.read(), time.time_ns()
             except KeyError:  # expired, or lost: then it will be put there again
                 self._known.discard(key)
+                self._gone += 1
                 continue
             except NotAScan as error:
                 log.warning("%s, %s: %s; it is left out", self._settings.history_map, printable(key), error)
                 continue
             self._read.append(Scan(table, opened.provenance, 0, steady_s(), age_s(opened.provenance, now_ns)))
             self._ahead = min(MOST_AHEAD, max(1, AHEAD_BYTES // max(1, table.nbytes)))
+
+    def _tell_gone(self) -> None:
+        """Say in the log how many scans there were that could not be had: who tries a strategy has to know."""
+        if self._gone:
+            log.warning("%s: %d scans were gone (expired, or lost) before they were read; they are left out",
+                        self._settings.history_map, self._gone)  # fmt: skip
+            self._gone = 0
 
     def _ask(self, ask: Callable[[Client], Coroutine[Any, Any, T]], what: str) -> T:
         """Ask until there is an answer, or a reason to tell that there is none."""

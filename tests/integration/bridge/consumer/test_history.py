@@ -151,8 +151,12 @@ def test_what_the_cluster_lost_before_it_was_handed_out_comes_once_it_is_there_a
     assert sorted(sources(history, 3)) == [of.source for of in kept[1:]]
 
 
-def test_what_expired_while_it_was_waited_for_is_left_out(
-    consume: NewConsumer, member: Member, writer: Writer, monkeypatch: pytest.MonkeyPatch
+def test_what_expired_while_it_was_waited_for_is_left_out_and_counted_in_the_log(
+    consume: NewConsumer,
+    member: Member,
+    writer: Writer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(history_module, "MOST_AHEAD", 1)
     kept = [writer.keep(str(number), BEGIN_NS + number) for number in range(4)]
@@ -162,6 +166,7 @@ def test_what_expired_while_it_was_waited_for_is_left_out(
     writer.history.delete(history_key(kept[2]))
 
     assert [scan.provenance for scan in history] == [kept[1], kept[3]]
+    assert "1 scans were gone (expired, or lost) before they were read" in caplog.text
 
 
 def test_it_says_when_hazelcast_does_not_answer_and_goes_on_where_it_was(
