@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bridge.command_line import CommandLine, Parser, parse, say_if_root
 from bridge.commands import replay, simulate
-from bridge.commands.arguments import duration
+from bridge.commands.arguments import duration, folder
 from bridge.config_file import ConfigError
 from bridge.system import interrupt
 
@@ -117,7 +117,7 @@ def _add_history(line: CommandLine) -> None:
     history.add_argument("--json", action="store_true", help="a line of JSON a scan")
     what = history.add_mutually_exclusive_group()
     what.add_argument("--gaps", action="store_true", help="what lies on disk and not there; fails if a valid scan does")
-    what.add_argument("--export", type=Path, metavar="DIR", help="write them as files to DIR, with their times")
+    what.add_argument("--export", type=folder, metavar="DIR", help="write them as files to DIR, with their times")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -273,10 +273,11 @@ def _line(path: Path, item: Any) -> str:
         "extra_forbidden": "unknown key",
         "missing": "missing",
     }.get(item["type"], item["msg"].removeprefix("Value error, "))
-    given = "" if item["type"] in ("missing", "extra_forbidden") else f" (given: {item['input']!r})"
+    tells = key and item["type"] not in ("missing", "extra_forbidden")  # without a key it would be the whole file
+    given = f" (given: {item['input']!r})" if tells else ""
     variable = ENV_PREFIX + "__".join(part.upper() for part in item["loc"] if isinstance(part, str))
     origin = f"environment variable {variable}" if variable in os.environ else str(path)
-    return f"{origin}: {key}: {reason}{given}"
+    return ": ".join(part for part in (origin, key, reason) if part) + given
 
 
 def _refuse_unknown_environment(model: type[Config]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -23,6 +24,13 @@ def positive_count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value
+
+
+def folder(text: str) -> Path:
+    """The path of a folder to write into."""
+    if not text:
+        raise argparse.ArgumentTypeError("it names no folder; write . for this one")
+    return Path(text)
 
 
 def moment(text: str) -> datetime:

@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.commands.arguments import moment, positive_number
+from bridge.commands.arguments import folder, moment, positive_number
 from bridge.system import interrupt
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ReplayError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `scan-bridge replay`, read by `run`."""
     parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="folder with the recorded day folders")
-    parser.add_argument("--into", type=Path, required=True, metavar="DIR", help="folder to write into; made if missing")
+    parser.add_argument("--into", type=folder, required=True, metavar="DIR", help="where to; made if missing")
     times = "recorded at this time or {}: 2026-03-24T08:00, UTC, or 2026-03-24T09:00+01:00"
     parser.add_argument("--from", dest="first", type=moment, metavar="TIME", help=f"scans {times.format('later')}")
     parser.add_argument("--to", dest="last", type=moment, metavar="TIME", help=f"scans {times.format('earlier')}")
@@ -72,15 +72,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_apart(archive: Path, into: Path) -> None:
     """Refuse a target that is the archive or lies in it, by whatever name, link or bind mount it is reached."""
+    from bridge.folder.listing import is_day_name
+
     with os.scandir(archive) as entries:  # a bind mount of one of its folders has other parents
         folders = [str(archive), *(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))]
     sources = {(info.st_dev, info.st_ino) for info in map(os.stat, folders)}
-    target = into.resolve()
-    for folder in (target, *target.parents):
+    target, source = into.resolve(), archive.resolve()
+    for parent in (target, *target.parents):
         with suppress(FileNotFoundError):
-            info = folder.stat()
+            info = parent.stat()
             if (info.st_dev, info.st_ino) in sources:
                 raise ReplayError(f"{into} is {archive} or lies in it; give --into a folder elsewhere")
+    if source.parent == target and is_day_name(source.name):
+        raise ReplayError(f"{archive} is a day folder of {into}, and may be today's; give --into a folder elsewhere")
 
 
 def _replay(scans: list[Recorded], args: argparse.Namespace, stop: threading.Event) -> None:

@@ -147,6 +147,24 @@ def test_a_target_that_is_the_archive_or_lies_in_it_is_refused(archive: Path, wh
     assert [path.name for path in archive.iterdir()] == ["2026-03-24"]
 
 
+def test_a_target_of_which_the_archive_is_a_day_folder_is_refused(tmp_path: Path) -> None:
+    """It may be today's."""
+    archive = tmp_path / f"{datetime.now(UTC):%Y-%m-%d}"
+    record(archive, "2026-03-24/a.arrow", 0)
+    before = snapshot(archive)
+    done = replay(archive, "--into", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is a day folder of" in done.stderr
+    assert snapshot(archive) == before
+
+
+def test_a_target_without_a_name_is_wrong_usage(archive: Path) -> None:
+    record(archive, "2026-03-24/a.arrow", 0)
+    done = replay(archive, "--into", "")
+    assert done.returncode == 64
+    assert "names no folder" in done.stderr
+
+
 @pytest.mark.parametrize("where", ["", "2026-03-24"])
 def test_a_target_that_is_a_bind_mount_of_the_archive_is_refused(archive: Path, into: Path, where: str) -> None:
     record(archive, "2026-03-24/a.arrow", 0)
