@@ -12,7 +12,7 @@ from support.service import DAY, SCANS, UNIT, Bridge
 from support.virtual_machine import VirtualMachine
 from support.watch import CHECK, SHORT, Watch
 
-PUBLISH_TIMEOUT_S = 120
+PUBLISH_TIMEOUT_S = 240
 
 
 class EmulatedBridge(Bridge):
