@@ -85,9 +85,9 @@ docs: setup ## write docs/configuration.md anew, after a change of the configura
 	@$(PYTHON) scripts/config_reference.py docs/configuration.md
 
 .PHONY: bench
-bench: ## measure lag, CPU and memory; QUICK=1 takes a minute
+bench: ## measure lag, CPU and memory; QUICK=1 takes a minute; ONLY="PART..." measures parts
 	@scripts/setup.sh bench
-	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick)
+	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: clean
 clean: ## remove what was built here; downloads stay in the cache

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -16,14 +19,16 @@ from support.hazelcast_member import Member
 
 from bench import archive, burst, consumers, history, idle, memory, recovery, starts, twenty, watching
 from bench.lag import LagMeter, Lags, entry_times_ms
+from bench.lag_rows import lag_rows
 from bench.plan import KB, MB, Plan, Series
 from bench.processes import KEY, Bridge, Floor, Measured, PollingLoop
 from bench.quantiles import quantiles
 from bench.scans import Template, number_in
 from bench.sightings import Sightings
+from bench.tables import GOALS
 from bridge.service.memory_need import AT_REST_BYTES, COPIES
 
-SIZE = 100 * KB  # of a usual scan; the goals are about it
+SIZE, USUAL_HZ = 100 * KB, 10.0  # of a usual scan; the goals are about it
 CLOSE_PAUSE_S = 0.05
 # Room for the largest values flat out. The member is asked for its own times of updates, kept only if told so.
 MEMBER_OPTIONS = ("-Xmx2g", "-Dhz.map.default.per-entry-stats-enabled=true")
@@ -42,7 +47,8 @@ class Session:
         self._numbers = count(1)
         self._member = Member(java_options=MEMBER_OPTIONS)
         self.lags: list[Lags] = []
-        self._tables: dict[str, list[Row]] = {}
+        self.failed: list[str] = []  # parts
+        self._tables: defaultdict[str, list[Row]] = defaultdict(list)
 
     def __enter__(self) -> Self:
         self._member.start()
@@ -54,59 +60,53 @@ class Session:
     ) -> None:
         self._member.close()
 
-    def measure(self) -> dict[str, Any]:
-        """All of it: the rows of each table, and the figures in short."""
-        for size in sorted({series.size for series in self._plan.lag}):
-            self._say(f"lag, {size / KB:g} kB")
-            self._measure_lag(size, [series for series in self._plan.lag if series.size == size])
-        self._say("idle, memory, bursts")
-        summary = self._measure_one_bridge()
-        self._say("memory at its peak")
-        summary |= self._measure_peaks()
-        self._say("consumers")
-        summary |= self._measure_consumers()
-        if self._plan.polling_s:
-            self._say("polling")
-            self._measure_polling()
-        self._say("outage of Hazelcast")
-        self._measure_outage()
-        self._say("history")
-        summary |= self._measure_history()
-        self._say("archives")
-        summary |= self._measure_starts()
-        self._say("watching")
-        self._tables["watching"] = costs = self._measure_watching()
-        summary["check_cpu_s"] = costs[0]["value"]
-        if self._plan.twenty_s:
-            self._say("twenty bridges")
-            self._tables |= twenty.tables(self._member, self._new_place("twenty"), self._plan.twenty_s)
-        if self._plan.kills:
-            self._say("recovery")
-            self._measure_recovery()
-        rows = [self._lag_row(result) for result in self.lags]
-        (usual,) = (row for row in rows if self._is_usual(row))
-        ratios = {f"lag_{name}": usual[name] for name in ("p50_over_floor", "p99_over_floor")}
-        order = (
-            "rss_mb",
-            "peak_over_floor",
-            "consumer_p50_over_bare",
-            "idle_cpu_pct",
-            "start_ms",
-            "archive_ratio",
-            "check_cpu_s",
-            "history_p50_ratio",
-            "history_p99_ratio",
-            "history_per_s",
-        )
+    def measure(self, only: Sequence[str] = ()) -> dict[str, Any]:
+        """All of it, or only the parts named so: the rows of each table, and the figures in short.
+
+        A part that fails is told and left out: the others took an hour.
+        """
+        summary: dict[str, float] = {}
+        for name, measure in self._parts().items():
+            if only and name not in only:
+                continue
+            self._say(name)
+            try:
+                summary |= measure()
+            except Exception:  # whatever it is, it is shown whole
+                self.failed.append(name)
+                self._console.print(traceback.format_exc(), markup=False)
+        rows = lag_rows(self.lags)
+        for row in rows:
+            if (row["process"], row["rate_hz"]) == ("bridge", USUAL_HZ) and abs(row["size"] - SIZE) < SIZE / 10:
+                summary |= {f"lag_{name}": row[name] for name in ("p50_over_floor", "p99_over_floor")}
         return {
             "lag": rows,
             "tables": self._tables,
-            "summary": ratios | {name: summary[name] for name in order},
+            "summary": {name: summary[name] for name in GOALS if name in summary},
         }
 
-    def raw_lags(self) -> list[Row]:
-        """Every lag that was measured."""
-        return [asdict(result) | {"lags_ms": [round(lag, 4) for lag in result.lags_ms]} for result in self.lags]
+    def _parts(self) -> dict[str, Callable[[], dict[str, float]]]:
+        """What this plan measures, in order."""
+        plan = self._plan
+        return {
+            "lag": self._measure_lags,
+            "bridge": self._measure_one_bridge,
+            "peaks": self._measure_peaks,
+            "consumers": self._measure_consumers,
+            **({"polling": self._measure_polling} if plan.polling_s else {}),
+            "outage": self._measure_outage,
+            "history": self._measure_history,
+            "starts": self._measure_starts,
+            "watching": self._measure_watching,
+            **({"twenty": self._measure_twenty} if plan.twenty_s else {}),
+            **({"recovery": self._measure_recovery} if plan.kills else {}),
+        }
+
+    def _measure_lags(self) -> dict[str, float]:
+        for size in sorted({series.size for series in self._plan.lag}):
+            self._say(f"lag of {size / KB:g} kB")
+            self._measure_lag(size, [series for series in self._plan.lag if series.size == size])
+        return {}
 
     def _measure_lag(self, size: int, all_series: list[Series]) -> None:
         template = Template(size)
@@ -145,7 +145,7 @@ class Session:
             LagMeter(sightings, self._numbers, seed=0).warm_up([bridge], template, 1)
             after_start_mb = bridge.rss_mb()
             percent = idle.cpu_percent(bridge, plan.idle_s)
-            self._tables["idle"] = [{"watching by": "inotify", "s": plan.idle_s, "CPU % of a core": percent}]
+            self._tables["idle"] += [{"watching by": "inotify", "s": plan.idle_s, "CPU % of a core": percent}]
             found = burst.catch_up(bridge, sightings, template, self._numbers, plan.bursts, plan.burst_rounds)
             self._tables["bursts: from the last rename to the newest scan seen (median ms)"] = [
                 {
@@ -158,7 +158,7 @@ class Session:
                 for bursts in found
             ]
             samples = memory.along_scans(bridge, template, self._numbers, plan.memory_scans, plan.memory_rate_hz)
-        self._tables["resident memory"] = [{"after": "start, first scan", "MB": after_start_mb}] + [
+        self._tables["resident memory"] += [{"after": "start, first scan", "MB": after_start_mb}] + [
             {"after": f"{scans} scans", "MB": mb} for scans, mb in samples[:: memory.SAMPLES // 4]
         ]
         return {"rss_mb": round(samples[-1][1], 1), "idle_cpu_pct": round(percent, 3)}
@@ -197,13 +197,18 @@ class Session:
         self._tables[title] = found.rows()
         return found.summary()
 
-    def _measure_watching(self) -> list[Row]:
+    def _measure_watching(self) -> dict[str, float]:
         bridge = Bridge(self._member, self._new_place("watching"), name="watched")
         with Sightings(self._member, bridge.map) as sightings, _running([bridge]):
             LagMeter(sightings, self._numbers, seed=0).warm_up([bridge], Template(SIZE), 1)
-            return list(watching.costs(bridge, self._plan))
+            self._tables["watching"] = costs = list(watching.costs(bridge, self._plan))
+        return {"check_cpu_s": costs[0]["value"]}
 
-    def _measure_polling(self) -> None:
+    def _measure_twenty(self) -> dict[str, float]:
+        self._tables |= twenty.tables(self._member, self._new_place("twenty"), self._plan.twenty_s)
+        return {}
+
+    def _measure_polling(self) -> dict[str, float]:
         place = self._new_place("polling")
         bridge = Bridge(self._member, place, name="polling", source='watch_mode = "polling"\npoll_s = 1.0')
         template = Template(SIZE)
@@ -220,8 +225,9 @@ class Session:
             {"watching by": f"{what}, a scan a second", "s": busy.landing_s, "CPU % of a core": busy_percent},
         ]
         archive.remove(place)
+        return {}
 
-    def _measure_outage(self) -> None:
+    def _measure_outage(self) -> dict[str, float]:
         plan, template = self._plan, Template(SIZE)
         member = Member()
         member.start()
@@ -245,6 +251,7 @@ class Session:
         self._tables["after the outage"] = [
             {"lasted s": plan.outage_s, "s from the member's return to the newest scan published": back_s}
         ]
+        return {}
 
     def _measure_starts(self) -> dict[str, float]:
         plan, template = self._plan, Template(SIZE)
@@ -268,7 +275,7 @@ class Session:
         medians = [median(ms) for ms in found.values()][: len(plan.archives)]
         return {"start_ms": round(medians[0], 1), "archive_ratio": round(medians[-1] / medians[0], 3)}
 
-    def _measure_recovery(self) -> None:
+    def _measure_recovery(self) -> dict[str, float]:
         template, kills, title = Template(SIZE), self._plan.kills, "kill -9 to published again (ms)"
         found = {
             "a shell loop": recovery.under_a_loop(self._member, self._new_place("loop"), template, self._numbers, kills)
@@ -279,28 +286,12 @@ class Session:
         else:
             found["systemd, the unit as it ships"] = systemd
         self._tables[title] = [{"under": name, **asdict(quantiles(ms))} for name, ms in found.items()]
+        return {}
 
     def _archived(self, place: Path, files: int, days: int, template: Template) -> Bridge:
         bridge = Bridge(self._member, place, name=f"archive-{files}-{days}")
         archive.make(bridge.folder.root, files, template.numbered(0), days)
         return bridge
-
-    def _lag_row(self, result: Lags) -> Row:
-        found = quantiles(result.lags_ms)
-        row = {"size": result.size, "rate_hz": result.rate_hz, "process": result.process, **asdict(found)}
-        row |= {"seen": result.seen, "landed_per_s": round(result.landed / result.landing_s, 1)}
-        row["cpu_ms_per_scan"] = round(result.cpu_ns / 1e6 / result.seen, 3) if result.cpu_ns else None
-        for other in self.lags:
-            if (other.process, other.size, other.rate_hz) == ("floor", result.size, result.rate_hz):
-                floor = quantiles(other.lags_ms)
-                row |= {
-                    "p50_over_floor": round(found.p50 / floor.p50, 3),
-                    "p99_over_floor": round(found.p99 / floor.p99, 3),
-                }
-        return row
-
-    def _is_usual(self, row: Row) -> bool:
-        return row["process"] == "bridge" and row["rate_hz"] == 10.0 and abs(row["size"] - SIZE) < SIZE / 10
 
     def _new_place(self, name: str) -> Path:
         place = self._place / name

@@ -50,11 +50,11 @@ class Watching:
     """The health check of one bridge."""
 
     def __init__(self, bridge: Bridge) -> None:
-        self._place = place = bridge.config_path.parent
+        self._place = place = bridge.config_path.parent / "watching"  # beside the bridge's, it would be another bridge
         self._dashboard_port = free_port()
-        self._config = place / "watching.toml"
-        state = place / "watching-state"
-        state.mkdir()
+        self._config = place / "config.toml"
+        state = place / "state"
+        state.mkdir(parents=True)
         self._config.write_text(
             bridge.config_path.read_text()
             + f'[health]\nscope = "local"\nstate_dir = "{state}"\nspare_state_dir = "{state}"\n'
