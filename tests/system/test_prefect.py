@@ -137,8 +137,9 @@ def test_prefect_goes_down_the_timer_takes_over_prefect_returns_and_nothing_is_t
         until_over(prefect, client, watch)
     for group, over in (("ops", 2), ("trading", 1)):  # that Hazelcast is away is for ops alone
         messages = inbox.to(group)
-        assert sum("RESOLVED" not in message.subject for message in messages) == 2, messages
-        assert sum(message.body.count("RESOLVED: ") for message in messages) == over, messages
+        told = "\n\n".join(f"{message.subject}\n{message.body}" for message in messages)
+        assert sum("RESOLVED" not in message.subject for message in messages) == 2, told
+        assert sum(message.body.count("RESOLVED: ") for message in messages) == over, told
 
 
 def test_a_full_disk_ends_the_prefect_server_and_is_told_once(
