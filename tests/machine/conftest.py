@@ -53,6 +53,7 @@ def emulated_watch(bridge: EmulatedBridge) -> Iterator[EmulatedWatch]:
     inbox = Inbox()
     bridge.machine.forward(inbox.port)
     watch = EmulatedWatch(bridge.machine, bridge, inbox)
+    watch.clean()  # others have checked in this machine too
     watch.configure()
     yield watch
     watch.clean()
