@@ -85,7 +85,7 @@ docs: setup ## write docs/configuration.md anew, after a change of the configura
 	@$(PYTHON) scripts/config_reference.py docs/configuration.md
 
 .PHONY: bench
-bench: ## measure lag, CPU and memory; QUICK=1 takes a minute; ONLY="PART..." measures parts
+bench: ## measure lag, CPU and memory; QUICK=1 takes two minutes; ONLY="PART..." measures parts
 	@scripts/setup.sh bench
 	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 

@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parents[2] / "bench-results"
 def main() -> int:
     """Exit status 0; 1 with one line if there is no Hazelcast, or if some part could not be measured."""
     parser = argparse.ArgumentParser(prog="bench", description="Measure the bridge. Leave the machine alone meanwhile.")
-    parser.add_argument("--quick", action="store_true", help="a glance, in less than a minute")
+    parser.add_argument("--quick", action="store_true", help="a glance, in less than two minutes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for JSON and PNG (%(default)s)")
     parser.add_argument("--only", nargs="+", default=(), metavar="PART", help="of what it says that it measures")
     arguments = parser.parse_args()

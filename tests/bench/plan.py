@@ -1,4 +1,4 @@
-"""How much is measured: everything (the figures in docs/performance.md), or a glance that ends within a minute."""
+"""How much is measured: everything (the figures in docs/performance.md), or a glance that ends within two minutes."""
 
 from __future__ import annotations
 
