@@ -38,7 +38,7 @@ def test_installed_it_publishes_is_checked_upgraded_and_leaves_nothing(
 ) -> None:
     machine = debian_13
     assert machine.read("/etc/debian_version").startswith("13")
-    make(machine, "install", PREFECT="no")
+    make(machine, "install")
     bridge = bridge_in(machine, member, map_name, client)
     bridge.start()
     bridge.publishes()
