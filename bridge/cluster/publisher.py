@@ -70,10 +70,8 @@ class Publisher:
         """The place in the order of what the map holds, as far as known."""
         if self._provenance is None:
             return None
-        running_s = time.monotonic() - self._began_s
-        held = self._provenance.held
-        at_most_ns = published_at_most(held.published_ns, time.time_ns(), running_s, self._max_future_s)
-        return replace(held, published_ns=at_most_ns)
+        held, running_s = self._provenance.held, time.monotonic() - self._began_s
+        return Held(held.key, published_at_most(held.published_ns, time.time_ns(), running_s, self._max_future_s))
 
     @property
     def provenance(self) -> Provenance | None:
