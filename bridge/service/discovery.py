@@ -155,7 +155,7 @@ class Discovery:
             elif self.state != "ok":
                 log.info("source ok: watching %s", self._config.root)
         self.state, self.reason = listing.state, listing.reason
-        if bool(listing.stepped_back_s) != self._stepped_back:
+        if listing.state == "ok" and bool(listing.stepped_back_s) != self._stepped_back:  # else nothing is known
             self._stepped_back = not self._stepped_back
             if self._stepped_back:
                 log.warning(
