@@ -119,7 +119,8 @@ class Health(Section):
     probe_timeout_s: Seconds = Field(default=10.0, description="Deadline of each probe; they run side by side.")
     grace_s: Seconds = Field(
         default=10.0,
-        description="A file this young may still be on its way, a process this young still catching up.",
+        description="A file this young may still be on its way; a process this young, or one whose cluster or source "
+        "has been back for less, still catching up.",
     )
     journal_lines: int = Field(
         default=50, ge=0, le=1000, description="At most so many of the unit's journal lines a check."

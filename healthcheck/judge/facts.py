@@ -238,6 +238,12 @@ class Facts:
             return "the cluster was away at the last check"
         if self.previous is not None and self.previous.disk_state not in ("ok", None):
             return f"the source was {self.previous.disk_state} at the last check"
+        # The last check may have been seconds ago: another manager's, or a person's.
+        elapsed = previous_check.elapsed_s(self.previous, self.snapshot.clock)
+        if self.previous is not None and self.previous.away_ago_s is not None and elapsed is not None:
+            away_ago_s = self.previous.away_ago_s + elapsed
+            if away_ago_s < grace:
+                return f"the cluster or the source was away {away_ago_s:.0f} s ago"
         if self.uptime_s is not None and self.uptime_s < grace:
             return f"the bridge started {self.uptime_s:.0f} s ago"
         return None

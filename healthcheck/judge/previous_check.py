@@ -46,6 +46,7 @@ class PreviousCheck:
     unit: UnitState | None = None
     cpu: CpuReading | None = None
     disk_state: SourceState | None = None
+    away_ago_s: float | None = None  # since the cluster or the source was last seen away
     newest: ScanFile | None = None
     unknown_s: dict[str, float] = field(default_factory=dict)  # probes without an answer, for how long
     journal_cursor: str | None = None
@@ -120,6 +121,7 @@ def remember(snapshot: Snapshot, previous: PreviousCheck | None, tolerance_s: fl
         unit=unit or before.unit,
         cpu=value_of(snapshot.cpu),
         disk_state=disk.state if disk else before.disk_state,
+        away_ago_s=_away_ago_s(snapshot, before, elapsed),
         newest=(disk.newest if disk else None) or before.newest,
         unknown_s={
             name: before.unknown_s.get(name, -elapsed) + elapsed
@@ -137,6 +139,13 @@ def _no_entry_s(snapshot: Snapshot, before: PreviousCheck, elapsed: float) -> fl
     if before.no_entry_s is not None:
         return before.no_entry_s + elapsed
     return 0.0 if isinstance(snapshot.entry, Known) else None
+
+
+def _away_ago_s(snapshot: Snapshot, before: PreviousCheck, elapsed: float) -> float | None:
+    reach, disk = value_of(snapshot.hazelcast), value_of(snapshot.disk)
+    if (reach and not reach.reachable) or (disk and disk.state != "ok"):
+        return 0.0
+    return None if before.away_ago_s is None else before.away_ago_s + elapsed
 
 
 def count(status: BridgeStatus | None, before: Counted | None) -> Counted | None:

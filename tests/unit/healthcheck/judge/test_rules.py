@@ -41,7 +41,7 @@ from bridge.model.status import (
     SourceState,
     SourceStatus,
 )
-from healthcheck.judge.previous_check import count
+from healthcheck.judge.previous_check import count, remember
 from healthcheck.model.condition import CheckCondition
 from healthcheck.model.finding import Cause, Severity
 from healthcheck.model.observation import CpuReading, DiskView, JournalBatch, JournalLine, Unknown
@@ -421,6 +421,16 @@ def test_a_bridge_that_is_just_back_is_not_restarted_and_not_called_healthy(
 ) -> None:
     found = judged(snapshot(**now), earlier(**before))["hazelcast"]
     assert (found.severity, found.cause) == (Severity.UNKNOWN, Cause.RECOVERING)
+
+
+@pytest.mark.parametrize("away", [{"hazelcast": AWAY, "status": NOTHING}, {"disk": DiskView("missing", "gone")}])
+def test_checks_within_seconds_of_each_other_give_what_is_just_back_the_same_time(away: dict[str, Any]) -> None:
+    back = {"status": status(40), "disk": DiskView("ok", "", scan(1), scan(12))}
+    second = remember(snapshot(**back, clock=clock(-4)), earlier(8, **away), 5.0)
+    found = judged(snapshot(**back), second)["hazelcast"]
+    assert (found.severity, found.cause) == (Severity.UNKNOWN, Cause.RECOVERING), "8 s ago, and grace_s is 10"
+    third = remember(snapshot(**back), second, 5.0)
+    assert judged(snapshot(**back, clock=clock(4)), third)["hazelcast"].cause is Cause.CLIENT_WEDGED
 
 
 def test_from_elsewhere_a_silent_bridge_is_told_but_nothing_is_restarted() -> None:
