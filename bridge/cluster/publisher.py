@@ -70,7 +70,10 @@ class Publisher:
         """The place in the order of what the map holds, as far as known."""
         if self._provenance is None:
             return None
-        held, running_s = self._provenance.held, time.monotonic() - self._began_s
+        held = self._provenance.held
+        if not self.published_by_us:
+            return held  # if that lies ahead, their clock and ours differ: not that ours was stepped back
+        running_s = time.monotonic() - self._began_s
         return Held(held.key, published_at_most(held.published_ns, time.time_ns(), running_s, self._max_future_s))
 
     @property

@@ -44,7 +44,7 @@ class Held:
 
 
 def published_at_most(published_ns: int, now_ns: int, running_s: float, max_future_s: float) -> int:
-    """When a scan was published, by the clock as it goes now.
+    """When a scan was published by this bridge, by the clock as it goes now.
 
     If that lies in the future, the clock was stepped back since. Then all that is known is that it was published before
     this process began to run, or while it ran: what landed before the start may be older, what landed since is newer.

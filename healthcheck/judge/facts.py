@@ -265,6 +265,8 @@ class Facts:
         now_ns, max_future_s = int(self.snapshot.at.timestamp() * 1e9), self.config.source.max_future_s
         if entry is None:
             return supersedes(file, None, now_ns, max_future_s)
-        # As the bridge sees it, which knows for how long it has run.
-        published_ns = published_at_most(entry.published_ns, now_ns, self.uptime_s or 0.0, max_future_s)
+        published_ns = entry.published_ns
+        if entry.bridge == (self.status or self.config.status).instance:
+            # As the bridge sees it, which knows for how long it has run.
+            published_ns = published_at_most(published_ns, now_ns, self.uptime_s or 0.0, max_future_s)
         return supersedes(file, Held(entry.held.key, published_ns), now_ns, max_future_s)

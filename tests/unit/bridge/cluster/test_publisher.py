@@ -79,6 +79,19 @@ def test_what_was_published_in_the_future_gives_way_to_what_landed_since_the_sta
     assert not supersedes(landed._replace(ctime_ns=begin_ns - 60 * 10**9), held, now_ns, 5.0)
 
 
+def test_what_another_bridge_published_by_a_clock_ahead_of_ours_does_not_give_way_to_an_older_scan(
+    publisher: Publisher,
+) -> None:
+    """Its host's clock is right, say, and ours six seconds slow: all of its newest are in our future."""
+    now_ns = time.time_ns()
+    theirs_ns = now_ns + 6 * 10**9
+    publisher._provenance = replace(PROVENANCE, bridge="bridge-2", mtime_ns=theirs_ns, published_ns=theirs_ns)
+    older = FILE._replace(mtime_ns=theirs_ns - 2 * 10**9, ctime_ns=theirs_ns - 2 * 10**9)
+    assert not supersedes(older, publisher.held, now_ns, 5.0)
+    newer = FILE._replace(mtime_ns=theirs_ns + 1, ctime_ns=theirs_ns + 1)
+    assert supersedes(newer, publisher.held, now_ns, 5.0), "and if that bridge is no more, ours goes on"
+
+
 def test_a_value_tells_where_it_came_from() -> None:
     assert _provenance(ByteArray.of(*parse(scan(), 1024**2).with_metadata(PROVENANCE.to_metadata()))) == PROVENANCE
 

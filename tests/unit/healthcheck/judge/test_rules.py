@@ -368,6 +368,14 @@ def test_after_the_clock_was_stepped_back_only_what_landed_since_the_bridge_star
     assert (found.severity, found.cause) == (Severity.CRITICAL, cause)
 
 
+def test_what_another_bridge_published_by_a_clock_ahead_is_as_new_as_it_says() -> None:
+    on_disk = scan(12)
+    ahead = replace(entry(-7200), bridge="bridge-2")
+    before = replace(earlier(60.0), entry=ahead, entry_age_s=100.0)
+    found = judged(snapshot(entry=ahead, disk=DiskView("ok", "", on_disk, on_disk)), before)["stale_data"]
+    assert found.cause is Cause.PRODUCER_STOPPED, "the bridge does not publish what is on disk, and is right"
+
+
 def test_a_scan_published_in_the_future_is_told_even_without_an_earlier_check() -> None:
     findings = judged(snapshot(entry=entry(-100)))
     assert findings["clock"].cause is Cause.CLOCK_STEPPED
