@@ -35,7 +35,9 @@ build_release() {
     tar -C "$SOURCE" --exclude=__pycache__ -cf - bridge healthcheck systemd docs pyproject.toml README.md LICENSE |
         tar -xf - -C "$sources" --no-same-owner
     mkdir -p "${release%/*}"
-    "$PYTHON" -m venv "$release"
+    "$PYTHON" -m venv --without-pip "$release"
+    get_pip "$release/bin/python" "$TMPDIR/pip"
+    local -x PYTHONPATH=$TMPDIR/pip
     fill "$release/bin/python" "$sources" >&2 ||
         die "the new version could not be built; what was installed before is untouched"
     prune "$release"
@@ -52,6 +54,18 @@ build_release() {
     trap - EXIT
 }
 
+# Put pip into the folder $2, as the Python $1 carries it: only the build needs it, and to install it takes five times as
+# long. The wheel lies where ensurepip looks for it.
+get_pip() {
+    "$1" - "$2" <<'EOF' || die "$PYTHON carries no pip; run: apt-get install python3-venv"
+import ensurepip, pathlib, sys, sysconfig, zipfile
+places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+wheels = [wheel for place in places if place for wheel in pathlib.Path(place).glob("pip-*.whl")]
+with zipfile.ZipFile(wheels[0]) as wheel:
+    wheel.extractall(sys.argv[1])
+EOF
+}
+
 # Into the Python $1: the locked packages, then the project from its sources $2. Nothing is resolved.
 fill() {
     pip_install "$1" --quiet --no-compile --require-hashes --requirement "$SOURCE/requirements/build.txt" || return 1
@@ -66,8 +80,8 @@ prune() {
     local packages pyarrow
     packages=$(echo "$1"/lib/python3.*/site-packages)
     pyarrow=$packages/pyarrow
-    rm -rf "$packages"/{pip,setuptools,pkg_resources,_distutils_hack,wheel} "$packages"/{pip,setuptools,wheel}-*.dist-info
-    rm -f "$packages/distutils-precedence.pth" "$1"/bin/{pip,wheel}*
+    rm -rf "$packages"/{setuptools,pkg_resources,_distutils_hack,wheel} "$packages"/{setuptools,wheel}-*.dist-info
+    rm -f "$packages/distutils-precedence.pth" "$1"/bin/wheel*
     # Other things link the rest of its libraries. Arrow Flight, S3; the headers, sources and tests.
     rm -rf "$pyarrow"/{_flight,libarrow_flight,libarrow_python_flight,_s3fs,libarrow_s3}.* \
         "$pyarrow"/{include,includes,src,tests} "$pyarrow"/*.{pyx,pxi,pxd}

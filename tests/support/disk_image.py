@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support import image, process
 from support.download_cache import cached
-from support.install import SOURCE, SOURCES, WHEELS, install_into, sources
+from support.install import SOURCE, SOURCES, WHEELS, make, prepare_root, sources
 
 KERNEL = "linux-image-cloud-amd64"
 PACKAGES = (
@@ -83,7 +83,7 @@ def installed() -> Disk:
     def fill(folder: Path) -> None:
         root = folder / "root"
         root.mkdir()
-        install_into(root, base, wheels)
+        prepare_root(root, base, wheels, lambda machine: make(machine, "install"))
         _write_disk(root, folder)
         shutil.rmtree(root)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from support import image, process
@@ -48,20 +49,29 @@ def copy_source(machine: Machine, path: str) -> None:
     machine.run("sh", "-c", f"mkdir -p {path} && {pack} | tar -xf - -C {path}")
 
 
-def installed(**variables: str) -> Path:
+def installed() -> Path:
     """The root of a machine on which `make install` was run with this checkout. Made if missing: a minute or two."""
+    return prepared("installed", lambda machine: make(machine, "install"))
+
+
+def prepared(kind: str, prepare: Callable[[Machine], object]) -> Path:
+    """The root of a machine on which something of this `kind` was done with this checkout. Made if missing."""
     base, wheels = image.rootfs(), image.wheelhouse()
-    kind = "".join(["installed", *(f"_{name}_{value}" for name, value in variables.items())])
     name = f"{kind}-{image.short_hash(base.name, wheels.name, sources())}"
-    return cached(name, lambda root: install_into(root, base, wheels, **variables), keep=KEPT_ROOTS)
+    return cached(name, lambda root: prepare_root(root, base, wheels, prepare), keep=KEPT_ROOTS)
 
 
-def install_into(root: Path, base: Path, wheels: Path, **variables: str) -> None:
-    """Fill the empty folder `root` with `base`, boot it, and run `make install` there."""
+def prepare_root(root: Path, base: Path, wheels: Path, prepare: Callable[[Machine], object]) -> None:
+    """Fill the empty folder `root` with `base`, boot it, and do there what is to be done."""
     root.rmdir()
     process.run(["cp", "--archive", base, root], check=True, timeout_s=COPY_TIMEOUT_S)
     with Machine(root, binds_ro={image.REPOSITORY: SOURCE, wheels: WHEELS}, lasting=True) as machine:
-        make(machine, "install", **variables)
+        prepare(machine)
+
+
+def of_version(machine: Machine, version: str, source: str) -> None:
+    """Make a copy of the checkout one of this version."""
+    machine.run("sed", "-i", f's/^version = .*/version = "{version}"/', f"{source}/pyproject.toml")
 
 
 def sources() -> str:

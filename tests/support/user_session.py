@@ -18,8 +18,9 @@ class UserSession(Host):
     of the user's."""
 
     def __init__(self, machine: Machine, user: str) -> None:
-        """Makes the user, and waits until their manager is there."""
-        machine.run("useradd", "--create-home", "--shell", "/bin/bash", user)
+        """Makes the user if there is none, and waits until their manager is there."""
+        if machine.run("id", user, check=False).returncode:
+            machine.run("useradd", "--create-home", "--shell", "/bin/bash", user)
         machine.run("loginctl", "enable-linger", user)
         self.leader = machine.leader
         self.user = user

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hazelcast import HazelcastClient
 from support.hazelcast_member import Member
-from support.install import INSTALL_TIMEOUT_S, SOURCE, WHEELS, copy_source, installed, make
+from support.install import INSTALL_TIMEOUT_S, SOURCE, WHEELS, copy_source, make, of_version, prepared
 from support.machine import Machine, until
 from support.service import CONFIG, UNIT, Bridge, FurtherBridge
 
@@ -19,12 +19,21 @@ UNIT_DIR = "/usr/local/lib/systemd/system"
 TOUCHED = ("/opt", "/etc", "/usr/local", "/usr/lib/systemd")
 
 
+def install_over_another(machine: Machine) -> None:
+    """Version 1.0.97, then this checkout's."""
+    copy_source(machine, COPY)
+    of_version(machine, "1.0.97", COPY)
+    make(machine, "install", source=COPY, PREFECT="no")
+    make(machine, "install")
+
+
 @pytest.fixture
 def running(
     boot: Callable[[Path], Machine], member: Member, map_name: str, client: HazelcastClient
 ) -> Iterator[Bridge]:
-    """On a machine of its own: installed, configured, enabled and publishing; with a copy of the checkout to change."""
-    machine = boot(installed(PREFECT="no"))
+    """On a machine of its own: installed over another version, configured, enabled and publishing; with a copy of the
+    checkout to change."""
+    machine = boot(prepared("installed_over_another", install_over_another))
     copy_source(machine, COPY)
     bridge = Bridge(machine, member, map_name, client)
     bridge.configure()
@@ -100,7 +109,7 @@ def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(
 ) -> None:
     machine = running.machine
     config, old, pid = machine.read(CONFIG), release(machine), running.pid
-    machine.run("sed", "-i", 's/^version = .*/version = "1.0.99"/', f"{COPY}/pyproject.toml")
+    of_version(machine, "1.0.99", COPY)
     # A unit that the new version no longer has.
     for place in (f"{old}/share/scan-bridge/units", UNIT_DIR):
         machine.write(f"{place}/dolphin-scan-bridge-bygone.service", "[Service]\nExecStart=/bin/sleep 1000\n")
@@ -135,8 +144,6 @@ def test_a_rollback_to_a_version_of_one_bridge_a_host_is_refused_while_another_o
     running: Bridge, further: FurtherBridge
 ) -> None:
     machine = running.machine
-    machine.run("sed", "-i", 's/^version = .*/version = "1.0.98"/', f"{COPY}/pyproject.toml")
-    make(machine, "upgrade", source=COPY)
     # As version 1.0 was: without a unit for further ones.
     previous = machine.run("readlink", "-f", "/opt/scan-bridge.releases/previous").stdout.strip()
     places = [f"{place}/dolphin-scan-bridge@.service" for place in (f"{previous}/share/scan-bridge/units", UNIT_DIR)]

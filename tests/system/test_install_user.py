@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.hazelcast_member import Member, free_port
-from support.install import INSTALL_TIMEOUT_S, copy_source, make
+from support.install import INSTALL_TIMEOUT_S, copy_source, make, of_version, prepared
 from support.machine import Machine, until
 from support.prefect_units import RUN_S, SERVE, SERVER, Prefect, make_blocks
 from support.service import SCANS, Bridge
@@ -31,12 +32,22 @@ SOON = (
 )
 
 
+def session_on(machine: Machine) -> UserSession:
+    """Of an ordinary user who lingers, with a checkout."""
+    session = UserSession(machine, USER)
+    check_out(machine)
+    return session
+
+
+def check_out(machine: Machine) -> None:
+    """This checkout, as the user's own."""
+    copy_source(machine, COPY)
+    machine.run("chown", "-R", USER, COPY)
+
+
 @pytest.fixture
 def session(fresh: Machine) -> UserSession:
-    """Of an ordinary user who lingers, with a checkout."""
-    session = UserSession(fresh, USER)
-    copy_source(fresh, COPY)
-    fresh.run("chown", "-R", USER, COPY)
+    session = session_on(fresh)
     fresh.run("chown", USER, SCANS)  # the producer is the user too
     return session
 
@@ -74,7 +85,7 @@ def test_it_installs_runs_survives_upgrades_and_uninstalls(
     bridge.publishes()
     assert bridge.pid != first
 
-    session.run("sed", "-i", 's/^version = .*/version = "1.0.99"/', f"{COPY}/pyproject.toml")
+    of_version(fresh, "1.0.99", COPY)
     second = bridge.pid
     make(fresh, "upgrade-user", source=COPY, user=USER)
     assert bridge.pid != second
@@ -138,10 +149,27 @@ class Watched:
         return self.prefect.log() + self.bridge.log()
 
 
+def install_over_another(machine: Machine) -> None:
+    """By the user, version 1.0.97 with all that goes with it, then this checkout's."""
+    session_on(machine)
+    of_version(machine, "1.0.97", COPY)
+    make(machine, "install-user", source=COPY, user=USER)
+    check_out(machine)
+    make(machine, "install-user", source=COPY, user=USER)
+
+
 @pytest.fixture
-def watched(session: UserSession, fresh: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watched]:
-    make(fresh, "install-user", source=COPY, user=USER)
-    watched = Watched(session, own_member, inbox)
+def installed_machine(boot: Callable[[Path], Machine]) -> Iterator[Machine]:
+    """A machine of its own on which the user has installed all of it."""
+    machine = boot(prepared("installed_by_user", install_over_another))
+    machine.run("chown", USER, SCANS)
+    yield machine
+    machine.stop()
+
+
+@pytest.fixture
+def watched(installed_machine: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watched]:
+    watched = Watched(UserSession(installed_machine, USER), own_member, inbox)
     watched.bridge.start()
     watched.prefect.start()
     with temporary_settings({PREFECT_API_URL: watched.prefect.api_url}):
@@ -152,9 +180,9 @@ def watched(session: UserSession, fresh: Machine, own_member: Member, inbox: Inb
 @pytest.mark.prefect
 @pytest.mark.xdist_group("prefect_units")
 def test_the_users_own_manager_runs_the_whole_watch(
-    watched: Watched, session: UserSession, fresh: Machine, inbox: Inbox, own_member: Member
+    watched: Watched, installed_machine: Machine, inbox: Inbox, own_member: Member
 ) -> None:
-    bridge, prefect = watched.bridge, watched.prefect
+    session, bridge, prefect = watched.session, watched.bridge, watched.prefect
     assert {SERVER, SERVE, CHECK, TIMER, DASHBOARD} <= set(installed_units(session))
     with watched.watch.producer(), get_client(sync_client=True) as client:
         watched.watch.publishing()
@@ -188,14 +216,13 @@ def test_the_users_own_manager_runs_the_whole_watch(
     assert f"{UNIT}.service has failed" in alarm["MESSAGE"], "found under the failed unit's name"
     assert "Run: make" not in alarm["MESSAGE"], "its program is found"
 
-    before = watched.pids()
-    make(fresh, "upgrade-user", source=COPY, user=USER)
-    assert not watched.pids() & before
-    before = watched.pids()
-    session.run(f"{COPY}/scripts/install.sh", "rollback", "--user", timeout_s=INSTALL_TIMEOUT_S)
-    assert not watched.pids() & before
+    for is_older in (True, False):  # to the version before, and from that back again
+        before = watched.pids()
+        session.run(f"{COPY}/scripts/install.sh", "rollback", "--user", timeout_s=INSTALL_TIMEOUT_S)
+        assert not watched.pids() & before, "each of them runs the other version"
+        assert ("1.0.97" in session.run("scan-bridge", "--version").stdout) is is_older
 
-    make(fresh, "uninstall-user", source=COPY, user=USER, PURGE="1")
+    make(installed_machine, "uninstall-user", source=COPY, user=USER, PURGE="1")
     assert_gone(session)
     left = "find $HOME $XDG_RUNTIME_DIR -path $HOME/checkout -prune -o -name '*scan-bridge*' -print | grep -v systemd/"
     assert session.run("sh", "-c", left, check=False).stdout == ""
