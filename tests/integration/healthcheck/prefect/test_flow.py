@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.hazelcast, pytest.mark.usefixture
 
 # In [health.rules]: none looks at the host, so that the tests run on any.
 DEGRADED = {"high_lag": {"warning_s": 1e-6, "warning_action": "alert"}}
+PATIENT: dict[str, Any] = {"stale_data": {"warning_s": 3000.0, "critical_s": 3600.0}}  # for a busy machine
 CRITICAL = {"stale_data": {"warning_s": "off", "critical_s": 0.001}}
 
 
@@ -88,7 +89,7 @@ def check(bridge: BridgeProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         bridge.configure(
             health={**places, **health},
             **{"health.groups.ops": {"blocks": blocks}, "health.alerts": {"resolve_after_s": 0.001}},
-            **{f"health.rules.{name}": values for name, values in (rules or {}).items()},
+            **{f"health.rules.{name}": values for name, values in {**PATIENT, **(rules or {})}.items()},
         )
         monkeypatch.setenv("SCAN_BRIDGE_CONFIG", str(bridge.config_path))
         state = health_check(return_state=True)
