@@ -2,8 +2,8 @@
 # What the scripts share: where downloads are kept, which Hazelcast and Java are used, and how to stop with one line.
 # Sourced, never run. Must not print or change anything when sourced.
 
-# Outside the checkout, so that every checkout shares it.
-CACHE="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/scan-bridge"
+# Outside the checkout, so that every checkout shares it. Without HOME, ~ is what the system says of the user.
+CACHE=${XDG_CACHE_HOME:-${HOME:-~}/.cache}/scan-bridge
 
 HAZELCAST_VERSION=5.6.0
 HAZELCAST_SHA256=f16e392740b2d64136590bc52a782c8f8e75b5cb8d3ac221c7c09efae0d7871c
@@ -19,11 +19,18 @@ die() {
 
 # Waits until no other set-up is at work, which may take minutes. Held until the process ends.
 alone() {
-    mkdir -p "$CACHE" || die "cannot make $CACHE; choose another place with XDG_CACHE_HOME=DIR"
-    exec 9>>"$CACHE/lock"
+    { mkdir -p "$CACHE" && exec 9>>"$CACHE/lock" && [[ -w $CACHE ]]; } 2>/dev/null ||
+        die "cannot write into $CACHE; choose another place with XDG_CACHE_HOME=DIR"
     flock --nonblock 9 && return
     echo "another set-up is at work (it holds $CACHE/lock); waiting for it"
     flock 9
+}
+
+# What root has made in somebody's checkout (by `sudo make test`, say) becomes that somebody's: what he could not remove
+# would be in the way of his next set-up.
+give_back() {
+    ((EUID == 0)) && [[ $(stat --format %u .) != 0 ]] || return 0
+    find . -xdev -uid 0 -exec chown --no-dereference --reference=. {} +
 }
 
 # Succeeds if file $1 has the SHA-256 $2.

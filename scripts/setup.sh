@@ -29,25 +29,46 @@ find_python() {
     return 1
 }
 
-# What .venv with the packages of kind $1 is made from.
+# The version of the Python $1, as far as its packages care. Fails where it does not run.
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
+# What .venv with the packages of kind $1 for Python $2 is made from.
 made_from() {
-    echo "$1 $(cat pyproject.toml requirements/{build,"$1"}.txt | sha256sum | cut -c 1-16) $PWD"
+    echo "$1 $(cat pyproject.toml requirements/{build,"$1"}.txt | sha256sum | cut -c 1-16) $2 $PWD"
+}
+
+# Succeeds if .venv is complete, and as it would be made now for one of the kinds $*. Its Python is a link to one that an
+# upgrade of the system may have replaced; with PYTHON, it is to be that one.
+venv_is_for() {
+    local kind version
+    [[ -f $STAMP ]] && version=$(version_of .venv/bin/python) || return 1
+    [[ -z ${PYTHON:-} || $version == "$(version_of "$PYTHON")" ]] || return 1
+    for kind; do
+        [[ $(<"$STAMP") != "$(made_from "$kind" "$version")" ]] || return 0
+    done
+    return 1
 }
 
 # Succeeds if .venv has what is wanted; dev has all that the demo needs.
-venv_is_ready() {
-    [[ -f $STAMP ]] && .venv/bin/python -c '' 2>/dev/null || return 1
-    [[ $(<"$STAMP") == "$(made_from "$KIND")" || $(<"$STAMP") == "$(made_from dev)" ]]
+venv_is_ready() { venv_is_for "$KIND" dev; }
+
+not_removable() {
+    die "cannot remove $PWD/.venv of an earlier set-up, by root perhaps; remove it and try again: sudo rm -rf $PWD/.venv"
 }
 
 make_venv() {
+    local was=other
+    ! venv_is_for demo || was=demo
+    rm -f "$STAMP" || not_removable
     echo "installing what the ${KIND/dev/development} needs into .venv ($("$python" --version))"
-    # Anew where it was made from an older list: what is no more on the list must not be there. The demo's is added to.
-    if [[ -f $STAMP && $(<"$STAMP") != demo* ]] || ! .venv/bin/python -c '' 2>/dev/null; then
-        rm -rf .venv
+    # The demo's is added to; any other is made anew: what is no more on the list must not be there, and what an earlier
+    # set-up was installing when it was ended looks as if it were there.
+    if [[ $was != demo ]]; then
+        rm -rf .venv || not_removable
         "$python" -m venv .venv
     fi
-    rm -f "$STAMP"
     get_uv .venv/bin/python
 }
 
@@ -55,12 +76,14 @@ fill_venv() {
     install_packages .venv/bin/python --require-hashes --requirement requirements/build.txt || return 1
     install_locked .venv/bin/python "$KIND" || return 1
     install_packages .venv/bin/python --editable . || return 1
-    made_from "$KIND" >"$STAMP"
+    made_from "$KIND" "$(version_of .venv/bin/python)" >"$STAMP"
 }
+
+has_plot() { cmp --quiet requirements/plot.txt "$PLOT/made-from"; }
 
 get_plot() {
     local lock=requirements/plot.txt
-    ! cmp --quiet "$lock" "$PLOT/made-from" || return 0
+    ! has_plot || return 0
     rm -rf "$PLOT"
     get_uv .venv/bin/python
     install_packages .venv/bin/python --require-hashes --target "$PLOT" --requirement "$lock" || return 1
@@ -115,10 +138,15 @@ get_java() {
 python="$(find_python)" || die "needs Python 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv"
 # Debian ships Python's venv without ensurepip.
 "$python" -c 'import ensurepip, venv' 2>/dev/null || scripts/debian.sh install python3-venv
+# Where nothing is to be done, nothing is waited for, and the cache may be read-only.
+if venv_is_ready && { [[ $WITH != bench ]] || has_plot; } && has_hazelcast && find_java >/dev/null; then
+    exit
+fi
 alone
+rm -rf "$CACHE"/download.* # of a set-up that was killed
 work="$(mktemp -d "$CACHE/download.XXXXXX")"
 downloads=
-trap '[[ -z $downloads ]] || kill -TERM -- "-$downloads" 2>/dev/null; rm -rf "$work"' EXIT
+trap '[[ -z $downloads ]] || kill -TERM -- "-$downloads" 2>/dev/null; rm -rf "$work"; give_back' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -127,7 +155,7 @@ venv_is_ready || ready=no
 [[ $ready == yes ]] || make_venv
 # Beside the packages, for most of the time is waiting; in a process group of its own, to be ended with all it started.
 set -m
-(get_hazelcast && get_java) &
+(get_hazelcast && get_java) </dev/null &
 downloads=$!
 set +m
 [[ $ready == yes ]] || fill_venv || die "the packages could not be installed; the reason is above"
