@@ -52,7 +52,7 @@ setup: ## make .venv and fetch Hazelcast (and a Java if there is none); done by 
 	@scripts/setup.sh dev
 
 .PHONY: test
-test: ## run every test; as root it installs what they need from Debian (ARGS="..." goes to pytest)
+test: ## run all tests but those of test-machine; as root it installs what they need (ARGS="..." goes to pytest)
 	@scripts/test.sh $(ARGS)
 
 .PHONY: test-machine

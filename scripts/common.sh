@@ -12,6 +12,9 @@ HAZELCAST_JAR="$CACHE/hazelcast-$HAZELCAST_VERSION.jar"
 # Hazelcast 5.6 needs Java 17; the wheel (requirements/java.txt) is used only where the machine has none.
 JAVA_MAJOR=17
 
+# Where root's programs are; the PATH of a user does not lead there, nor does that of root who comes by `su`.
+SBIN=:/usr/local/sbin:/usr/sbin:/sbin
+
 die() {
     echo "${0##*/}: $*" >&2
     exit 1

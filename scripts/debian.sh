@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
+PATH+=$SBIN
+STEP=25 # packages between two lines that say how far it is
 
 usage() {
     cat <<'EOF'
@@ -57,9 +59,26 @@ install_missing() {
     ((EUID == 0)) || die "needs root; run: sudo apt-get install ${packages[*]}"
     alone
     echo "installing from Debian: ${packages[*]}"
-    # The lists of packages may be absent, as in an image, or old.
-    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install -y \
-        --no-install-recommends "${packages[@]}"; } >/dev/null || die "apt-get could not install ${packages[*]}"
+    # The lists of packages may be absent, as in an image, or old; and not all of them need be had.
+    apt-get -qq update >/dev/null || echo "not all lists of packages could be fetched; going by those that are there"
+    DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends \
+        "${packages[@]}" | say_how_far || die "apt-get could not install ${packages[*]}"
+}
+
+# Says how far apt-get is, by what it prints.
+say_how_far() {
+    local line all=0 got=0 installed=0
+    while IFS= read -r line; do
+        case $line in
+            *' newly installed, '*) line=${line%% newly installed,*} all=${line##* } ;;
+            'Get:'*) say_each_step "downloaded" $((++got)) "$all" ;;
+            'Setting up '*) say_each_step "installed" $((++installed)) "$all" ;;
+        esac
+    done
+}
+
+say_each_step() {
+    (($2 % STEP != 0 && $2 != $3)) || echo "  $1 $2 of $3 packages"
 }
 
 # The limits of inotify are tested in a user namespace, where anybody may lower them, unless /proc/sys is read-only.
