@@ -158,6 +158,8 @@ def main() -> int:
         finally:
             for number in SIGNALS:  # nothing may cut the clean-up short
                 signal.signal(number, signal.SIG_IGN)
+    for number in SIGNALS:  # nothing is left to clean up, and perhaps nobody reads the last line
+        signal.signal(number, signal.SIG_DFL)
     print(line)
     return 0 if succeeded else 1
 

@@ -49,6 +49,7 @@ def config(tmp_path: Path, silent: socket.socket) -> Path:
     file.write_text(
         f'[source]\nroot = "{tmp_path}/scans"\n'
         f'[hazelcast]\nmembers = ["127.0.0.1:{silent.getsockname()[1]}"]\nconnect_timeout_s = 300\n'
+        f"[history]\nkeep_s = 3600\n"
         f'[health]\nunit = "no-such-unit-anywhere.service"\nstate_dir = "{tmp_path}/state"\nprobe_timeout_s = 100\n'
         f'[health.dashboard]\nlisten = "127.0.0.1:{free_port()}"\n'
     )
@@ -88,6 +89,7 @@ def has_connected(server: socket.socket) -> bool:
         "scan-bridge status",
         "scan-bridge status --watch",
         "scan-bridge latest",
+        "scan-bridge history",
         "scan-bridge-health check",
         "scan-bridge-health dashboard",
     ],
@@ -127,6 +129,13 @@ def waits_in_a_write(child: Started) -> bool:
     return any((task / "wchan").read_text() in WRITES for task in tasks)
 
 
+def archive(folder: Path) -> Path:
+    """An archive with a scan."""
+    (folder / "archive" / "2026-03-24").mkdir(parents=True)
+    (folder / "archive" / "2026-03-24" / "scan_0815.arrow").write_bytes(b"whatever it is")
+    return folder / "archive"
+
+
 TERMINAL, PIPE = pty.openpty, os.pipe
 
 
@@ -138,6 +147,8 @@ TERMINAL, PIPE = pty.openpty, os.pipe
         (PIPE, "scan-bridge check-config"),
         (TERMINAL, "scan-bridge simulate"),
         (PIPE, "scan-bridge simulate"),
+        (TERMINAL, "scan-bridge replay"),
+        (PIPE, "scan-bridge replay"),
         (TERMINAL, "scan-bridge-health dashboard"),
         (PIPE, "scan-bridge-health dashboard"),
     ],
@@ -150,7 +161,10 @@ def test_while_nobody_reads(
     command: str,
 ) -> None:
     name, *arguments = command.split()
-    arguments += [str(tmp_path / "out")] if "simulate" in arguments else ["--config", str(config)]
+    arguments += {
+        "simulate": [str(tmp_path / "out")],
+        "replay": [str(archive(tmp_path)), "--into", str(tmp_path / "out")],
+    }.get(arguments[0], ["--config", str(config)])
     ours, theirs = opened()
     try:
         fill(theirs, ours)
