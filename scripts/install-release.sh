@@ -31,8 +31,8 @@ build_release() {
     trap "rm -rf '$TMPDIR' '$release'" EXIT
     rm -rf "$TMPDIR"
     mkdir -p "$sources"
-    # A copy, so that the build leaves nothing in the checkout.
-    tar -C "$SOURCE" --exclude=__pycache__ -cf - bridge healthcheck systemd docs pyproject.toml README.md LICENSE |
+    # A copy, so that the build leaves nothing in the checkout; readable by all, whatever its umask was.
+    tar -C "$SOURCE" --exclude=__pycache__ --mode=u=rwX,go=rX -cf - bridge healthcheck systemd docs pyproject.toml README.md LICENSE |
         tar -xf - -C "$sources" --no-same-owner
     mkdir -p "${release%/*}"
     "$PYTHON" -m venv --without-pip "$release"

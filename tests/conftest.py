@@ -28,6 +28,7 @@ WATCHMAN = pytest.StashKey[Watchman]()
 
 def pytest_configure(config: pytest.Config) -> None:
     os.umask(0o022)  # whatever it was where the tests were started
+    os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"  # where root's programs are; `su` leaves them out
     if not hasattr(config, "workerinput"):  # the workers of pytest-xdist are part of this run
         config.stash[WATCHMAN] = Watchman()
         keep_mounts_private()

@@ -253,11 +253,14 @@ def test_another_prefix_and_user_are_used_throughout_and_remembered(
 
 def test_destdir_stages_a_tree_that_works_when_moved_and_touches_nothing_else(fresh: Machine) -> None:
     before = files(fresh, *TOUCHED)
-    make(fresh, "install", PREFECT="no", DESTDIR="/root/stage")
+    copy_source(fresh, COPY)
+    fresh.run("chmod", "--recursive", "go=", COPY)  # as cloned with umask 077
+    make(fresh, "install", source=COPY, PREFECT="no", DESTDIR="/root/stage")
     assert files(fresh, *TOUCHED) == before
     assert fresh.run("id", "dolphin", check=False).returncode != 0
     assert fresh.run("sh", "-c", "grep -rl /root/stage /root/stage || true").stdout == ""
     fresh.run("sh", "-c", "cp -a /root/stage/. / && systemd-sysusers && systemctl daemon-reload && rm -r /root/stage")
+    assert fresh.run("find", "/opt/scan-bridge/", "!", "-perm", "-a=r").stdout == ""
     assert fresh.run("scan-bridge", "--version").stdout.startswith("scan-bridge ")
     fresh.run("chgrp", "dolphin", CONFIG)
     fresh.run("systemctl", "start", UNIT)
