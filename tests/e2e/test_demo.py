@@ -96,6 +96,19 @@ def test_a_demo_of_some_seconds_ends_with_success_and_one_verdict_line(folder: P
     assert demo.has_left_nothing()
 
 
+def test_a_signal_while_it_is_imported_ends_it_without_a_word(folder: Path) -> None:
+    (folder / "pyarrow.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(100)\n")
+    environment = process.environment(PYTHONPATH=str(folder))
+    child = process.start([sys.executable, DEMO], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout.readline() == "importing\n"
+        child.send_signal(signal.SIGINT)
+        assert child.communicate(timeout=DEADLINE_S)[0] == ""
+        assert child.returncode == -signal.SIGINT
+    finally:
+        process.kill(child)
+
+
 def test_a_signal_while_it_starts_ends_it_too(folder: Path) -> None:
     demo = Demo(folder)
     demo.wait_for("starting")
