@@ -19,8 +19,9 @@ PLOT=.venv/plot   # where tests/bench/plot.py finds what draws
 
 # Prints the Python to build .venv with: $PYTHON, or the first of the usual names that is new enough.
 find_python() {
-    local python
-    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+    local python names=(python3 python3.14 python3.13 python3.12 python3.11)
+    [[ -z ${PYTHON:-} ]] || names=("$PYTHON")
+    for python in "${names[@]}"; do
         if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$python"
             return

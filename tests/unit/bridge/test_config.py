@@ -351,7 +351,7 @@ def test_a_password_file_that_this_user_may_not_read_is_refused(
     file: Path, open_path: Path, without_root: Callable[[], AbstractContextManager[None]]
 ) -> None:
     password = open_path / "password"
-    password.touch(0o600)
+    password.touch(0o000)
     config = open_path / "config.toml"
     config.write_text(with_password(password))
     load(config, Config)

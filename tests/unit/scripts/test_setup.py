@@ -31,7 +31,7 @@ def test_what_the_machine_lacks_is_said_with_the_mark_of_the_tests_that_need_it(
 def test_a_set_up_that_waits_for_another_says_so(tmp_path: Path) -> None:
     cache = tmp_path / "scan-bridge"
     cache.mkdir()
-    command = ["bash", "-euc", f"source {SCRIPTS}/common.sh; alone; echo mine"]
+    command = ["bash", "-euc", 'source "$1"; alone; echo mine', "bash", SCRIPTS / "common.sh"]
     environment = process.environment(XDG_CACHE_HOME=str(tmp_path))
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -71,8 +71,8 @@ def test_only_what_has_the_locked_hash_is_installed(tmp_path: Path, wheel: Path,
         "PIP_TARGET": str(into),
         "PIP_CONFIG_FILE": "/dev/null",
     }
-    script = f"source {SCRIPTS}/packages.sh; install_locked {sys.executable} some"
-    done = process.run(["bash", "-uc", script], env=process.environment(**places))
+    script = ["bash", "-uc", 'source "$1"; install_locked "$2" some', "bash", SCRIPTS / "packages.sh", sys.executable]
+    done = process.run(script, env=process.environment(**places))
     assert (done.returncode == 0) is is_right
     assert (into / "nothing.py").exists() is is_right
     assert ("1 of 1 packages" in done.stdout) is is_right
