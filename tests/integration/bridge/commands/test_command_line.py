@@ -207,9 +207,9 @@ def test_latest_as_arrow_does_not_spoil_a_terminal(running: BridgeProcess) -> No
 
 
 def test_latest_into_a_pipe_that_closes_early_is_no_error(running: BridgeProcess) -> None:
-    command = f"{' '.join(COMMAND)} latest --format json --config {running.config_path} | true; exit ${{PIPESTATUS[0]}}"
+    command = (*COMMAND, "latest", "--format", "json", "--config", running.config_path)
 
-    done = process.run(["bash", "-c", command])
+    done = process.run(["bash", "-c", '"$@" | true; exit "${PIPESTATUS[0]}"', "bash", *command])
 
     assert (done.returncode, done.stderr) == (0, "")
 
