@@ -32,6 +32,7 @@ CLUSTER = f"scan-bridge-demo-{os.getpid()}"
 RATE = "2"  # scans a second
 START_S = 60.0  # deadline for each piece to be ready; three seconds for all on an idle machine
 SETTLE_S = 20.0  # deadline for the last scan to arrive after the producer was stopped
+TELL_S = 1.0  # of it, after which people are told what is waited for
 
 CONFIG = """\
 state_dir = "{folder}/state"
@@ -81,7 +82,7 @@ class Demo:
         self.dashboard = f"127.0.0.1:{free_port()}"
         ours = CONFIG.format(folder=folder, address=self.address, cluster=CLUSTER, dashboard=self.dashboard)
         self.config.write_text(ours + HEALTH.format(folder=folder))
-        # Never blocks: without a connection every call fails at once.
+        # Without a connection every call fails at once, and with one to a member that answers nothing soon.
         self._client = HazelcastClient(
             cluster_members=[self.address],
             cluster_name=CLUSTER,
@@ -89,6 +90,8 @@ class Demo:
             reconnect_mode=ReconnectMode.ASYNC,
             retry_max_backoff=1,
             invocation_timeout=2,
+            heartbeat_interval=1,
+            heartbeat_timeout=4,
         )
         stack.callback(self._client.shutdown)
         self.start_bridge()
@@ -170,8 +173,11 @@ class Demo:
     def settle(self) -> View:
         """Stop the producer and wait until its last scan has arrived, or should have."""
         self.end(self.producer)
-        deadline = time.monotonic() + SETTLE_S
-        while not (view := self.look()).arrived and time.monotonic() < deadline:
+        told, began = False, time.monotonic()
+        while not (view := self.look()).arrived and time.monotonic() < began + SETTLE_S:
             self.check()
+            if not told and time.monotonic() > began + TELL_S:
+                print(f"waiting {SETTLE_S:g} s at most for the last scan to arrive; Ctrl-C ends it now", flush=True)
+                told = True
             time.sleep(0.05)
         return view

@@ -163,6 +163,19 @@ def test_a_bridge_that_hangs_fails_it_when_it_is_ended(folder: Path) -> None:
     assert demo.has_left_nothing()
 
 
+def test_while_hazelcast_hangs_the_first_signal_says_what_is_waited_for_and_the_second_ends_it(folder: Path) -> None:
+    demo = Demo(folder)
+    demo.wait_for("in Hazelcast: the same")
+    os.kill(demo.pid("HazelcastMemberStarter"), signal.SIGSTOP)
+    demo.wait_for("in Hazelcast: nothing")
+    demo.process.send_signal(signal.SIGINT)
+    demo.wait_for("waiting 20 s at most for the last scan to arrive; Ctrl-C ends it now")
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 1
+    assert demo.output.splitlines()[-1] == "FAILED: interrupted"
+    assert demo.has_left_nothing()
+
+
 def test_a_piece_that_dies_fails_it_and_shows_its_log(folder: Path) -> None:
     demo = Demo(folder)
     demo.wait_for("in Hazelcast: the same")
