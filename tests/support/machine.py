@@ -155,14 +155,15 @@ class Machine(Host):
         return os.readlink(of / "ns/pid") == os.readlink(f"/proc/{self.leader}/ns/pid")
 
     def _cgroups(self) -> list[Path]:
-        return [hierarchy / leftovers.run_name() / self._name for hierarchy in _hierarchies()]
+        return [hierarchy / leftovers.run_name() / self._name for hierarchy in hierarchies()]
 
     def _console_text(self) -> str:
         self._console.seek(0)
         return self._console.read().decode(errors="replace")[-4000:]
 
 
-def _hierarchies() -> list[Path]:
+def hierarchies() -> list[Path]:
+    """Where the control groups of systemd are."""
     top = Path("/sys/fs/cgroup")
     folders = [top] if (top / "cgroup.procs").exists() else [top / "systemd", top / "unified"]
     return [folder for folder in folders if folder.is_dir()]
