@@ -114,7 +114,7 @@ do_wheels() {
         in_batches build pip_download "$venv/bin/python" "$folder" &&
         in_batches prefect pip_download "$venv/bin/python" "$folder"; } ||
         die "not everything could be downloaded; the reason is above"
-    say "on a host with $("$PYTHON" -V) and without a network, from this checkout: sudo make install WHEELS=$folder"
+    say "on a host with $("$PYTHON" -V) and without a network, from this checkout: sudo make install WHEELS=$(printf %q "$folder")"
 }
 
 # Ahead of time, because the services cannot write here. What they never import stays as it is; some packages carry
