@@ -1,7 +1,8 @@
 # The commands of this project; `make` lists them.
 # Nothing here calls sudo: what needs root says so.
 
-PYTHON := .venv/bin/python
+# Not PYTHON: that one chooses what .venv, or an installation, is made with.
+VENV_PYTHON := .venv/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -18,7 +19,7 @@ help: ## list the commands
 .PHONY: demo
 demo: ## see it work until Ctrl-C, or for DURATION=20 s; FAULT=stall|producer|hazelcast|crash: see it fail
 	@scripts/setup.sh demo
-	@$(PYTHON) scripts/demo $(if $(DURATION),--duration $(DURATION)) $(if $(FAULT),--fault $(FAULT))
+	@$(VENV_PYTHON) scripts/demo $(if $(DURATION),--duration $(DURATION)) $(if $(FAULT),--fault $(FAULT))
 
 # --- install it (scripts/install.sh says more)
 
@@ -61,7 +62,7 @@ test-machine: ## run the tests in emulated machines, as root: kernel, memory, ne
 
 .PHONY: test-unit
 test-unit: setup ## run the quick tests that need neither services nor root
-	@PYTHONUTF8=1 $(PYTHON) -m pytest tests/unit --numprocesses logical --dist loadgroup -m "not exhaustive and not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
+	@PYTHONUTF8=1 $(VENV_PYTHON) -m pytest tests/unit --numprocesses logical --dist loadgroup -m "not exhaustive and not hazelcast and not systemd and not prefect and not browser and not root" $(ARGS)
 
 .PHONY: test-starts
 test-starts: setup ## some unit tests started in every way: background, umask, locale, no home, ... (ARGS chooses others)
@@ -69,12 +70,12 @@ test-starts: setup ## some unit tests started in every way: background, umask, l
 
 .PHONY: check
 check: setup ## lint, format, types, imports, locks: ruff, mypy --strict, import-linter
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m mypy --strict
-	@$(PYTHON) -m mypy --strict scripts/demo
+	@$(VENV_PYTHON) -m ruff check .
+	@$(VENV_PYTHON) -m ruff format --check .
+	@$(VENV_PYTHON) -m mypy --strict
+	@$(VENV_PYTHON) -m mypy --strict scripts/demo
 	@.venv/bin/lint-imports --no-cache
-	@$(PYTHON) scripts/lock.py --check
+	@$(VENV_PYTHON) scripts/lock.py --check
 
 .PHONY: lock
 lock: setup ## write requirements/*.txt anew; UPGRADE="PACKAGE..." or UPGRADE=all takes newer versions
@@ -82,12 +83,12 @@ lock: setup ## write requirements/*.txt anew; UPGRADE="PACKAGE..." or UPGRADE=al
 
 .PHONY: docs
 docs: setup ## write docs/configuration.md anew, after a change of the configuration's models
-	@$(PYTHON) scripts/config_reference.py docs/configuration.md
+	@$(VENV_PYTHON) scripts/config_reference.py docs/configuration.md
 
 .PHONY: bench
 bench: ## measure lag, CPU and memory; QUICK=1 takes two minutes; ONLY="PART..." measures parts
 	@scripts/setup.sh bench
-	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+	@PYTHONPATH=tests $(VENV_PYTHON) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: clean
 clean: ## remove what was built here; downloads stay in the cache
