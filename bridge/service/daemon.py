@@ -28,7 +28,7 @@ from bridge.service.pipeline import Pipeline
 from bridge.service.progress import Progress
 from bridge.service.quarantine import Quarantine
 from bridge.service.status_reporter import Stages, StatusReporter
-from bridge.system import cgroup
+from bridge.system import cgroup, interrupt
 from bridge.system.malloc import keep_freed_memory
 from bridge.system.sd_notify import Notify
 
@@ -228,8 +228,10 @@ async def serve(config: Config, reload: Callable[[], Config]) -> None:
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_on_orphaned_error)
-    loop.add_signal_handler(signal.SIGTERM, on_stop)
-    loop.add_signal_handler(signal.SIGINT, on_stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_stop)
+        # The loop hears of it by itself; this frees the loop if it waits for somebody to read what it says.
+        signal.signal(number, lambda *_: interrupt.drop_unread_output())
     loop.add_signal_handler(signal.SIGHUP, on_reload)
     log.info("scan-bridge %s starts: %s → %s", __version__, config.source.root, config.hazelcast.map)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -1,7 +1,8 @@
 """Ctrl-C ends a command at once: while it waits for the network, while nobody reads the terminal that it writes to,
 and where SIGINT was inherited as ignored, as a shell hands it to background jobs.
 
-For the commands that people type; the services end in good order by themselves. Must not wait for anything.
+For the commands that people type. The services end in good order by themselves; of this they use only what frees them
+from whoever does not read what they write. Must not wait for anything.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 LAST_WORDS_S = 0.2  # for a terminal to take them
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
@@ -69,5 +71,6 @@ def stop_on_signal(farewell_s: float) -> threading.Event:
 def drop_unread_output() -> None:
     """What nobody reads goes nowhere from now on, also what is just being written: no write waits any longer."""
     for output in (STANDARD_OUTPUT, STANDARD_ERROR):
-        if not select.select([], [output], [], 0)[1]:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        with suppress(OSError):  # it was closed before
+            if not select.select([], [output], [], 0)[1]:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), output)

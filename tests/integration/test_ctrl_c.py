@@ -143,6 +143,8 @@ TERMINAL, PIPE = pty.openpty, os.pipe
     ("opened", "command"),
     [
         (TERMINAL, "scan-bridge status --watch"),
+        (TERMINAL, "scan-bridge run"),
+        (PIPE, "scan-bridge run"),
         (TERMINAL, "scan-bridge check-config"),
         (PIPE, "scan-bridge check-config"),
         (TERMINAL, "scan-bridge simulate"),
