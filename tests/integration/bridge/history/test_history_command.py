@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -69,10 +68,9 @@ def test_a_file_that_cannot_be_read_here_may_be_a_gap(filled: Filled, kept: Hist
     bridge.terminate()
     kept.map.delete(kept.all_keys()[1])
     (bridge.root / paths[1]).chmod(0)
-    as_anybody = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
     def told() -> subprocess.CompletedProcess[str] | None:
-        done = process.run([*as_anybody, *COMMAND, "history", "--gaps", "--config", bridge.config_path])
+        done = process.run([*process.as_anybody(), *COMMAND, "history", "--gaps", "--config", bridge.config_path])
         return done if done.stdout else None  # until then the file, whose mode has changed, may be on its way
 
     done = eventually(told, "told")

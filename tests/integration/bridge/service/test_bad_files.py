@@ -12,14 +12,13 @@ from pathlib import Path
 import hazelcast
 import pyarrow as pa
 import pytest
+from support import process
 from support.bridge_process import BridgeProcess, Consumer, NewBridge, Target, day, decode, eventually, land, scan
 from support.hazelcast_member import Member
 
 pytestmark = pytest.mark.hazelcast
 
 GIB = 1024**3
-# Dropping these makes root a user for whom modes count.
-WITHOUT_OVERRIDE = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 
 
 def bomb() -> bytes:
@@ -133,7 +132,7 @@ def shared(
     bridge = BridgeProcess(
         tmp_path_factory.mktemp("bad_files"),
         target,
-        prefix=WITHOUT_OVERRIDE if os.geteuid() == 0 else (),
+        prefix=process.as_anybody(),
         source={"settle_s": 0.3, "rescan_s": 0.1},
         status={"heartbeat_s": 0.2},
     )
@@ -214,8 +213,7 @@ def test_a_bad_file_that_is_written_anew_is_published(bridge: BridgeProcess, con
 
 
 def test_a_file_made_readable_after_all_is_published(new_bridge: NewBridge, consumer: Consumer) -> None:
-    prefix = WITHOUT_OVERRIDE if os.geteuid() == 0 else ()
-    bridge = new_bridge(prefix=prefix, source={"settle_s": 0.1}).start()
+    bridge = new_bridge(prefix=process.as_anybody(), source={"settle_s": 0.1}).start()
     path = bridge.root / day() / "scan.arrow"
     path.parent.mkdir()
     no_permission(path)

@@ -29,7 +29,7 @@ ENDS_S = 15.0
 
 def assert_ends_well(bridge: BridgeProcess) -> None:
     assert bridge.terminate(ENDS_S) == 0
-    assert "STOPPING=1" in bridge.notified
+    eventually(lambda: "STOPPING=1" in bridge.notified, "it has said that it stops")
     assert "Traceback" not in bridge.log()
     assert bridge.lines("ERROR") == []
     assert bridge.lines("scan-bridge stopped")
