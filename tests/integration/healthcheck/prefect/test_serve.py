@@ -191,10 +191,12 @@ def test_once_the_program_was_replaced_a_new_process_runs_it_and_the_service_end
     serve = new_serve(str(api.api_url), python=venv.python)
     serve.wait_status(f"serving {NAME}")
     venv.replace_program()
-    assert ended(api, run_now(api))[0].state_name in ("Critical: hazelcast (Hazelcast away)", "Skipped")
+    verdict = ended(api, run_now(api))[0].state_name
     assert serve.process.wait(START_S) == 0
     assert "another program lies on disk now: ending, so that systemd starts that" in serve.log()
-    assert "the program was replaced on disk: each check starts a new process from now on" in serve.log()
+    if verdict != "Skipped":  # the scheduled one of this minute came first, perhaps before the program was replaced
+        assert verdict == "Critical: hazelcast (Hazelcast away)"
+        assert "the program was replaced on disk: each check starts a new process from now on" in serve.log()
 
 
 def test_without_its_fork_server_each_run_starts_a_new_process(api: SyncPrefectClient, new_serve: NewServe) -> None:
