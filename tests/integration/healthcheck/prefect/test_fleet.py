@@ -107,9 +107,13 @@ def check(api: SyncPrefectClient, name: str) -> FlowRun:
 
 def logged(api: SyncPrefectClient, name: str) -> str:
     """What the log of one more run of this check says in Prefect."""
-    run = check(api, name)
-    logs = api.request("POST", "/logs/filter", json={"logs": {"flow_run_id": {"any_": [str(run.id)]}}}).json()
-    return "\n".join(line["message"] for line in logs)
+    wanted = {"logs": {"flow_run_id": {"any_": [str(check(api, name).id)]}}}
+
+    def lines() -> str:
+        return "\n".join(line["message"] for line in api.request("POST", "/logs/filter", json=wanted).json())
+
+    # Prefect sends them a moment after the run has ended.
+    return eventually(lambda: (text := lines()) and "looked at in" in text and text, START_S, f"no log of {name}")
 
 
 def names(api: SyncPrefectClient) -> set[str]:
