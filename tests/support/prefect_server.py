@@ -6,6 +6,7 @@ what it decides is the same.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -15,13 +16,18 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
 
 import pytest
 from support import prefect_database, process
 from support.hazelcast_member import free_port
 
+if TYPE_CHECKING:  # every test run loads this; few need Prefect, which takes long to import
+    from prefect.client.orchestration import SyncPrefectClient
+
 START_S = 240.0  # ten seconds on an idle machine
+LOG_S = 60.0
 POLL_S = 0.4  # each question costs the server what a check costs it
 
 T = TypeVar("T")
@@ -134,6 +140,17 @@ def eventually(condition: Callable[[], T], deadline_s: float, complaint: str) ->
         assert time.monotonic() < end, f"{complaint} (after {deadline_s:g} s)"
         time.sleep(POLL_S)
     return value
+
+
+def run_log(client: SyncPrefectClient, run: UUID) -> str:
+    """A check's log in Prefect, whole, once Prefect has it: its last line says how long the check took."""
+    wanted = {"logs": {"flow_run_id": {"any_": [str(run)]}}, "sort": "TIMESTAMP_ASC"}
+
+    def found() -> str:
+        lines = client.request("POST", "/logs/filter", json=wanted).json()
+        return "\n".join(f"{logging.getLevelName(line['level'])} {line['message']}" for line in lines)
+
+    return eventually(lambda: (text := found()) and "looked at in" in text and text, LOG_S, "no log of the run")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import PrefectHTTPStatusError
 from support.prefect_blocks import custom
 from support.prefect_serve import START_S, Serve, clear
-from support.prefect_server import PrefectServer, Webhook, eventually
+from support.prefect_server import PrefectServer, Webhook, eventually, run_log
 
 from healthcheck.prefect import automations, claims
 from healthcheck.prefect.flow import FLOW_NAME, health_check
@@ -107,13 +107,7 @@ def check(api: SyncPrefectClient, name: str) -> FlowRun:
 
 def logged(api: SyncPrefectClient, name: str) -> str:
     """What the log of one more run of this check says in Prefect."""
-    wanted = {"logs": {"flow_run_id": {"any_": [str(check(api, name).id)]}}}
-
-    def lines() -> str:
-        return "\n".join(line["message"] for line in api.request("POST", "/logs/filter", json=wanted).json())
-
-    # Prefect sends them a moment after the run has ended.
-    return eventually(lambda: (text := lines()) and "looked at in" in text and text, START_S, f"no log of {name}")
+    return run_log(api, check(api, name).id)
 
 
 def names(api: SyncPrefectClient) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.events.worker import EventsWorker
 from support.bridge_process import BridgeProcess, day, land
 from support.prefect_blocks import TOKEN, custom
-from support.prefect_server import Webhook, eventually
+from support.prefect_server import Webhook, eventually, run_log
 
 from healthcheck.prefect.flow import health_check
 
@@ -56,15 +55,9 @@ class Shown:
         return eventually(lambda: (events := found()) and "checked" in events and events, 60, "no event of the check")
 
     def log(self) -> str:
-        """The run's log, whole: its last line says how long the check took."""
-
-        def found() -> str:
-            filter_ = {"flow_run_id": {"any_": [str(self.run.id)]}}
-            with get_client(sync_client=True) as client:
-                response = client.request("POST", "/logs/filter", json={"logs": filter_, "sort": "TIMESTAMP_ASC"})
-            return "\n".join(f"{logging.getLevelName(line['level'])} {line['message']}" for line in response.json())
-
-        return eventually(lambda: (text := found()) and "looked at in" in text and text, 60, "no log of the run")
+        """The run's log."""
+        with get_client(sync_client=True) as client:
+            return run_log(client, self.run.id)
 
     def table(self) -> list[dict[str, str]]:
         """The rows of the run's table."""
