@@ -15,7 +15,6 @@ from bridge.command_line import CommandLine, Parser, parse, say_if_root
 from bridge.commands import replay, simulate
 from bridge.commands.arguments import duration, folder
 from bridge.config_file import ConfigError
-from bridge.system import interrupt
 
 if TYPE_CHECKING:
     from bridge.config import Config
@@ -71,10 +70,8 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Do what the command line says; returns the exit code."""
     arguments = parse(parser(), argv)
-    if argv is None and arguments.command != "run":
-        interrupt.end_at_once()
     try:
         return COMMANDS[arguments.command](arguments)
     except ConfigError as error:

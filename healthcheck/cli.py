@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-import sys
 import traceback
 
 from bridge.command_line import CommandLine, Parser, parse
-from bridge.system import interrupt
 from healthcheck.duration import parse_duration
 
 EXIT_CODES = """\
@@ -76,15 +74,13 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Do what the command line says; returns the exit code."""
     line = parser()
     arguments = parse(line, argv)
     if arguments.command == "check" and arguments.unless_checked_within and not arguments.act:
         line.error("--unless-checked-within needs --act")
     if arguments.command == "check" and arguments.all and arguments.is_named:
         line.error("--all means every bridge of this host: it goes with neither --config nor --instance")
-    if argv is None and arguments.command != "serve":
-        interrupt.end_at_once()
     if argv is None and arguments.command not in LASTING:
         gc.disable()  # little of what is imported and seen is garbage, and it ends soon
     try:
@@ -127,7 +123,3 @@ def parser() -> Parser:
     line.add("notify-test", "send a test message to everybody who would be alerted")
     line.add("dashboard", "serve the dashboard, a page for the browser, until stopped")
     return top
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,9 @@
-"""Ctrl-C ends a command at once: while it waits for the network, while nobody reads the terminal that it writes to,
-and where SIGINT was inherited as ignored, as a shell hands it to background jobs.
+"""Ctrl-C ends at once what has last words, or something to bring to an end: also while it waits for the network, or
+while nobody reads the terminal that it writes to.
 
-For the commands that people type. The services end in good order by themselves; of this they use only what frees them
-from whoever does not read what they write. Must not wait for anything.
+For the commands that people type; those without either leave SIGINT as `bridge.__main__` sets it. The services end in
+good order by themselves; of this they use only what frees them from whoever does not read what they write. Must not
+wait for anything.
 """
 
 from __future__ import annotations
@@ -17,11 +18,6 @@ from contextlib import suppress
 
 LAST_WORDS_S = 0.2  # for a terminal to take them
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
-
-
-def end_at_once() -> None:
-    """From now on SIGINT ends the process as by default. For commands that leave nothing behind."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def exit_at_once(last_words: bytes = b"") -> None:

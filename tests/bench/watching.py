@@ -104,7 +104,7 @@ class Watching:
             yield _row("local Prefect server at rest", "% of a core", _percent(server, seconds))
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "healthcheck.cli", *arguments, "--config", str(self._config)]
+        return [sys.executable, "-P", "-m", "healthcheck", *arguments, "--config", str(self._config)]
 
     @contextmanager
     def _running(self, subcommand: str, environment: dict[str, str] | None = None) -> Iterator[int]:

@@ -1,6 +1,5 @@
-"""Ctrl-C ends each command at once: while it connects, while nobody reads what it writes, and where SIGINT was ignored.
-
-Each is started with SIGINT ignored, as a shell starts background jobs.
+"""Ctrl-C ends each command at once: while it is imported or connects, while nobody reads what it writes, and where
+SIGINT was ignored: so each is started, as a shell starts background jobs.
 """
 
 from __future__ import annotations
@@ -68,6 +67,70 @@ def start() -> Iterator[Callable[..., Started]]:
     yield start
     for child in started:
         process.kill(child)
+
+
+# Stands for any module, and takes as long as one wants.
+IMPORTED = """
+import os
+print("importing", flush=True)
+input()
+print("went on", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def start_importing(tmp_path: Path) -> Iterator[Callable[..., Started]]:
+    started: list[Started] = []
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+
+    def start(module: str, *command: str | Path) -> Started:
+        """Start a command and wait until it imports this module."""
+        (tmp_path / "modules").mkdir()
+        (tmp_path / "modules" / f"{module}.py").write_text(IMPORTED)
+        environment = process.environment(PYTHONPATH=str(tmp_path / "modules"))
+        started.append(process.start(command, env=environment, **pipes))
+        assert started[-1].stdout.readline() == "importing\n"
+        return started[-1]
+
+    yield start
+    for child in started:
+        process.kill(child)
+
+
+@pytest.mark.parametrize("ignored", [(), ("env", "--ignore-signal=INT")], ids=["", "ignored"])
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("argparse", "scan-bridge run"),
+        ("pyarrow", "scan-bridge run"),
+        ("pydantic", "scan-bridge check-config"),
+        ("pydantic", "scan-bridge status"),
+        ("pydantic", "scan-bridge latest"),
+        ("pydantic", "scan-bridge history"),
+        ("argparse", "scan-bridge simulate"),
+        ("argparse", "scan-bridge replay"),
+        ("argparse", "scan-bridge-health check"),
+        ("prefect", "scan-bridge-health serve"),
+        ("pydantic", "scan-bridge-health check"),
+        ("pydantic", "scan-bridge-health mute 1h --why moving"),
+        ("pydantic", "scan-bridge-health dashboard"),
+    ],
+)
+def test_while_it_is_imported(
+    start_importing: Callable[..., Started], config: Path, module: str, command: str, ignored: tuple[str, ...]
+) -> None:
+    name, *arguments = command.split()
+    child = start_importing(module, *ignored, BIN / name, *arguments, "--config", config)
+    child.send_signal(signal.SIGINT)
+    assert child.communicate(timeout=LIMIT_S)[0] == ""
+    assert child.returncode == -signal.SIGINT
+
+
+def test_the_process_of_the_history_leaves_it_to_the_bridge(start_importing: Callable[..., Started]) -> None:
+    child = start_importing("asyncio", sys.executable, "-m", "bridge.history")
+    child.send_signal(signal.SIGINT)
+    assert child.communicate("\n", LIMIT_S)[0] == "went on\n"
 
 
 def interrupt(child: Started) -> None:

@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from support import process
 from support.prefect_server import client_environment, eventually
 
-COMMAND = ("-P", "-m", "healthcheck.cli", "serve")
+COMMAND = ("-P", "-m", "healthcheck", "serve")
 AWAY = 'hazelcast.members = ["127.0.0.1:9"]\nhazelcast.connect_timeout_s = 1\n'
 START_S = 180.0  # a few seconds on an idle machine
 

@@ -169,7 +169,7 @@ def test_a_crash_has_a_status_that_no_verdict_has_and_shows_where(tmp_path: Path
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "hazelcast.py").write_text("raise RuntimeError('a defect')\n")
-    command = [sys.executable, "-m", "healthcheck.cli", "check", "--config", str(config_file)]
+    command = [sys.executable, "-m", "healthcheck", "check", "--config", str(config_file)]
     crashed = process.run(command, env={**os.environ, "PYTHONPATH": str(broken)})
     assert crashed.returncode == cli.EX_SOFTWARE
     assert "RuntimeError: a defect" in crashed.stderr

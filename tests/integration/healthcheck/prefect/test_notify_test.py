@@ -32,7 +32,7 @@ def notify_test(folder: Path, groups: str = GROUPS) -> subprocess.CompletedProce
     config.write_text('[source]\nroot = "/scans"\n[status]\ninstance = "bridge-1"\n' + groups.format(folder=folder))
     environment = {**client_environment(None, folder / "unused"), "HOME": str(folder)}
     del environment["PREFECT_HOME"]
-    command = [sys.executable, "-m", "healthcheck.cli", "notify-test", "--config", str(config)]
+    command = [sys.executable, "-m", "healthcheck", "notify-test", "--config", str(config)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
 
 
