@@ -17,6 +17,15 @@ WITH=$KIND
 STAMP=.venv/stamp # what .venv was made from
 PLOT=.venv/plot   # where tests/bench/plot.py finds what draws
 
+# Runs a command beside this script, in a process group of its own. Ctrl-C, at which Python prints its stack, does not
+# reach it; when this script ends, it is ended with all that it started.
+beside() {
+    set -m
+    "$@" </dev/null &
+    group=$!
+    set +m
+}
+
 # Prints the Python to build .venv with: $PYTHON, or the first of the usual names that is new enough.
 find_python() {
     local python names=(python3 python3.14 python3.13 python3.12 python3.11)
@@ -68,7 +77,8 @@ make_venv() {
     # set-up was installing when it was ended looks as if it were there.
     if [[ $was != demo ]]; then
         rm -rf .venv || not_removable
-        "$python" -m venv .venv
+        beside "$python" -m venv .venv
+        wait "$group"
     fi
     get_uv .venv/bin/python
 }
@@ -136,6 +146,8 @@ get_java() {
     echo "  Java is there"
 }
 
+get_downloads() { get_hazelcast && get_java; }
+
 python="$(find_python)" || die "needs Python 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv"
 # Debian ships Python's venv without ensurepip.
 "$python" -c 'import ensurepip, venv' 2>/dev/null || scripts/debian.sh install python3-venv
@@ -146,20 +158,16 @@ fi
 alone
 rm -rf "$CACHE"/download.* # of a set-up that was killed
 work="$(mktemp -d "$CACHE/download.XXXXXX")"
-downloads=
-trap '[[ -z $downloads ]] || kill -TERM -- "-$downloads" 2>/dev/null; rm -rf "$work"; give_back' EXIT
+group=
+trap '[[ -z $group ]] || kill -TERM -- "-$group" 2>/dev/null || true; rm -rf "$work"; give_back' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 ready=yes
 venv_is_ready || ready=no
 [[ $ready == yes ]] || make_venv
-# Beside the packages, for most of the time is waiting; in a process group of its own, to be ended with all it started.
-set -m
-(get_hazelcast && get_java) </dev/null &
-downloads=$!
-set +m
+beside get_downloads # most of the time is waiting
 [[ $ready == yes ]] || fill_venv || die "the packages could not be installed; the reason is above"
 [[ $WITH != bench ]] || get_plot || die "what draws could not be installed; the reason is above"
-wait "$downloads" || die "not everything could be downloaded; the reason is above"
-downloads=
+wait "$group" || die "not everything could be downloaded; the reason is above"
+group=

@@ -9,6 +9,8 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -116,6 +118,27 @@ def test_one_that_was_broken_off_is_begun_anew(checkout: Checkout) -> None:
     checkout.set_up()
     assert checkout.module.exists()
     assert not leftover.exists()
+
+
+def test_ctrl_c_while_the_venv_is_made_ends_it_without_a_word(checkout: Checkout, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\n[ "$1" != -m ] || set -- -c "print(\'at work\', flush=True); import time; time.sleep(600)"\n'
+        f'exec "{sys.executable}" "$@"\n'
+    )
+    python.chmod(0o755)
+    env = checkout.environment | {"PYTHON": str(python)}
+    setting_up = process.start([checkout.path / "scripts" / "setup.sh"], env=env, stdout=subprocess.PIPE, text=True)
+    try:
+        assert "installing what the demo needs" in setting_up.stdout.readline()
+        assert setting_up.stdout.readline() == "at work\n"
+        os.killpg(setting_up.pid, signal.SIGINT)  # as a terminal does
+        assert setting_up.communicate(timeout=60)[0] == "", "nothing is said, and nothing goes on that could say it"
+        assert setting_up.returncode == 130
+    finally:
+        process.kill(setting_up)
+    assert not (checkout.venv / "stamp").exists()
+    assert [path.name for path in (checkout.cache / "scan-bridge").glob("download.*")] == []
 
 
 @pytest.mark.exhaustive
