@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -17,10 +16,10 @@ import hazelcast
 import pytest
 from support.hazelcast_member import Member, MemberError
 from support.leftovers import Watchman, keep_mounts_private
+from support.unmet import unmet
 
 pytest_plugins = ["support.prefect_server"]
 TESTS = Path(__file__).parent
-UNMET = (TESTS.parent / "scripts" / "debian.sh", "unmet")
 LONGEST_FIRST = {"system": 1, "e2e": 2, "integration": 3}  # the rest after them, before them what one worker must do
 MADE_ONCE = {"prefect_server", "chromium"}
 WATCHMAN = pytest.StashKey[Watchman]()
@@ -100,8 +99,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 0 if item.get_closest_marker("xdist_group") else by_folder
 
     items.sort(key=rank)
-    for line in subprocess.run(UNMET, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
-        mark, _, reason = line.partition(" ")
+    for mark, reason in unmet():
         for item in items:
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))

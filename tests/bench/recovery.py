@@ -59,12 +59,12 @@ def under_systemd(
     member: Member, place: Path, template: Template, numbers: count[int], kills: int
 ) -> list[float] | str:
     """`kills_ms` of the installed unit in a booted machine; why not, if there can be none."""
-    from support import image
     from support.install import installed
     from support.machine import Machine
     from support.service import CONFIG, SCANS, UNIT
+    from support.unmet import why_not
 
-    if problem := image.missing_requirement():
+    if problem := why_not("systemd"):
         return problem
     place.chmod(0o755)  # the bridge reads it as its own user
     folder = Folder(place)

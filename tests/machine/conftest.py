@@ -5,25 +5,24 @@ Hazelcast runs outside, so that it lives on when the machine does not; inside it
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from hazelcast import HazelcastClient
-from support import disk_image, image
+from support import disk_image
 from support.emulated_bridge import EmulatedBridge, EmulatedWatch, bridge_in
 from support.hazelcast_member import Member
 from support.recorder import Recorder
-from support.virtual_machine import MISSING, VirtualMachine
+from support.unmet import why_not
+from support.virtual_machine import VirtualMachine
 from support.watch import Inbox
 
 
 @pytest.fixture(scope="session")
 def emulator() -> None:
     """What a virtual machine needs is there."""
-    missing = [tool for tool in ("qemu-system-x86_64", "qemu-img", "mke2fs") if not shutil.which(tool)]
-    if problem := image.missing_requirement() or (missing and f"tests/machine need {MISSING}; run: make test-machine"):
-        pytest.fail(problem, pytrace=False)
+    if problem := why_not("systemd", "machine"):  # a container makes the disk
+        pytest.fail(f"tests/machine boot a virtual machine: {problem}; run: make test-machine", pytrace=False)
 
 
 @pytest.fixture(scope="session")

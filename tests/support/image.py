@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,22 +32,6 @@ PACKAGES = (
 )
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 BUILD_TIMEOUT_S = 900
-HOST_TOOLS = {
-    "systemd-nspawn": "systemd-container",
-    "debootstrap": "debootstrap",
-    "nsenter": "util-linux",
-    "setpriv": "util-linux",
-}
-
-
-def missing_requirement() -> str | None:
-    """Why no system test can run here, in one line; None if it can."""
-    missing = sorted({package for tool, package in HOST_TOOLS.items() if not shutil.which(tool)})
-    if missing:
-        return f"tests/system boot a real systemd in a container; run: apt-get install {' '.join(missing)}"
-    if os.geteuid() != 0:
-        return "tests/system boot a real systemd in a container and need root; run them as root"
-    return None
 
 
 def rootfs() -> Path:

@@ -29,7 +29,6 @@ COMMAND_TIMEOUT_S = 180
 ANSWER_TIMEOUT_S = 60
 POLL_S = 0.1
 KILLED = 137
-MISSING = "qemu-system-x86_64 (Debian's qemu-system-x86) and qemu-img (qemu-utils)"
 _MEMBER = """\
 [Socket]
 ListenStream=127.0.0.1:{port}

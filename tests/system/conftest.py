@@ -21,8 +21,6 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Machine]]:
     """Boots a machine from a root: the checkout is at /src, read-only; wheels at /wheels; a folder for scans."""
-    if problem := image.missing_requirement():
-        pytest.fail(problem, pytrace=False)
     wheels = image.wheelhouse()
     booted: list[Machine] = []
 
