@@ -107,6 +107,13 @@ def misfits(requirements: dict[str, list[str]], files: dict[str, str]) -> list[s
     return found
 
 
+def strangers(packages: list[str], requirements: dict[str, list[str]], files: dict[str, str]) -> list[str]:
+    """Which of these packages are neither required nor in a file; uv would say nothing of them."""
+    required = {canonicalize_name(Requirement(one).name) for asked in requirements.values() for one in asked}
+    known = required | {pin.name for text in files.values() for pin in pins(text)}
+    return [package for package in packages if canonicalize_name(re.split("[<>=!~]", package)[0]) not in known]
+
+
 def lock(uv: str, requirements: dict[str, list[str]], options: list[str]) -> None:
     """Write all files. Versions that stand in them stay where they fit, but for what `options` says."""
     for name, asked in requirements.items():
@@ -133,12 +140,19 @@ def main() -> int:
     arguments = parser.parse_args()
     requirements = wanted(tomllib.loads((ROOT / "pyproject.toml").read_text()))
     if not arguments.check:
-        options = [f"--upgrade-package={package}" for package in arguments.upgrade or ()]
+        packages = arguments.upgrade or []
+        if unknown := strangers(packages, requirements, _read(requirements)):
+            print(f"lock.py: not among the requirements: {', '.join(unknown)}", file=sys.stderr)
+            return 1
+        options = [f"--upgrade-package={package}" for package in packages]
         lock(arguments.uv, requirements, ["--upgrade"] if arguments.upgrade == [] else options)
-    files = {name: path.read_text() if (path := FOLDER / name).exists() else "" for name in requirements}
-    found = misfits(requirements, files)
+    found = misfits(requirements, _read(requirements))
     print("".join(f"requirements/{line}\n" for line in found) + ("run: make lock\n" if found else ""), end="")
     return 1 if found else 0
+
+
+def _read(requirements: dict[str, list[str]]) -> dict[str, str]:
+    return {name: path.read_text() if (path := FOLDER / name).exists() else "" for name in requirements}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import process
 
 ROOT = Path(__file__).parents[3]
 _spec = importlib.util.spec_from_file_location("lock", ROOT / "scripts" / "lock.py")
@@ -76,3 +77,18 @@ def test_what_does_not_fit_is_said(
 def test_a_package_that_is_wanted_no_more_is_said(requirements: dict[str, list[str]], files: Files) -> None:
     requirements["dev.txt"].remove("selenium>=4.30,<5")
     assert lock.misfits(requirements, files) == ["dev.txt was made for other requirements than pyproject.toml has now"]
+
+
+def test_a_newer_version_of_what_is_not_required_is_refused_with_its_name(tmp_path: Path) -> None:
+    resolver = tmp_path / "uv"
+    resolver.write_text("#!/bin/sh\necho the resolver was asked >&2; exit 1\n")
+    resolver.chmod(0o755)
+    command = [sys.executable, ROOT / "scripts" / "lock.py", "--uv", resolver, "--upgrade"]
+
+    refused = process.run([*command, "hazelcast-python-clientt", "pyarrow", "all"])
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "lock.py: not among the requirements: hazelcast-python-clientt, all\n"
+
+    # As it is written in pyproject.toml, as others write it, of one version, and what only others need.
+    for package in ("hazelcast-python-client", "Hazelcast_Python.Client", "pyarrow==26.0.0", "numpy"):
+        assert "the resolver was asked\n" in process.run([*command, package]).stderr
