@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 from support.hazelcast_member import MemberError
+from support.leftovers import Watchman
 
 from bench import host, plot, tables
 from bench.lag_rows import raw_lags
@@ -52,4 +53,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    watchman = Watchman()
+    status = main()
+    watchman.sweep()
+    sys.exit(status)

@@ -65,7 +65,7 @@ def processes(folder: str) -> dict[int, str]:
 
 def run_name() -> str:
     """The name of the run's folder and control groups."""
-    return Path(os.environ.get(RUN, f"scan-bridge-tests-{os.getpid()}")).name
+    return Path(os.environ[RUN]).name
 
 
 def remove_group(group: Path) -> bool:

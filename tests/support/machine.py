@@ -125,7 +125,7 @@ class Machine(Host):
             *self._volatile,
             "--register=no",
             "--boot",
-            f"--setenv={leftovers.RUN}={os.environ.get(leftovers.RUN, '')}",
+            f"--setenv={leftovers.RUN}={os.environ[leftovers.RUN]}",
         ]
         # Lets the firewall of IPAddressDeny= be tried; it is a BPF program.
         boot += ["--system-call-filter=bpf", "--console=pipe"]
