@@ -41,10 +41,22 @@ def cached(name: str, fill: Callable[[Path], None], *, keep: int = 0) -> Path:
     return target
 
 
+def remove_dead_locks() -> None:
+    """Remove the lock file that a killed systemd-nspawn leaves beside its root, unless that root is in use."""
+    for dead in place().glob(".#*.lck"):
+        root = dead.with_name(dead.name.removeprefix(".#").removesuffix(".lck").removesuffix(".partial"))
+        with contextlib.suppress(OSError), _lock(root, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            dead.unlink()
+
+
+def place() -> Path:
+    """Where all of it is; may be missing."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scan-bridge"
+
+
 def _cache() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scan-bridge"
-    cache.mkdir(parents=True, exist_ok=True)
-    return cache
+    place().mkdir(parents=True, exist_ok=True)
+    return place()
 
 
 def _lock(target: Path, how: int) -> IO[str]:

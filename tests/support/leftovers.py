@@ -1,4 +1,4 @@
-"""Nothing of a test run outlives it, however it ends: no process, no container, no mount, no folder, no control group.
+"""Nothing of a test run outlives it, however it ends: no process, container, mount, folder, control group or lock.
 
 Every process of a run has the run's folder in its environment. A process of its own waits until pytest is gone, even
 if that was killed, then ends those that are left and removes the folder. Must touch nothing else.
@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from support import download_cache
+
 RUN = "TEST_RUN"  # the variable with the run's folder
 GRACE_S = 2.0  # a process that was just killed is there for a moment
 SWEEP_S = 30.0
@@ -32,10 +34,10 @@ class Watchman:
         os.chmod(folder, 0o755)  # services with users of their own must get at what is theirs
         os.environ[RUN] = os.environ["TMPDIR"] = tempfile.tempdir = folder
         self._process = subprocess.Popen(
-            [sys.executable, "-I", __file__, folder],
+            [sys.executable, "-P", "-m", "support.leftovers", folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={},
+            env={"PYTHONPATH": str(Path(__file__).parents[1]), "XDG_CACHE_HOME": str(download_cache.place().parent)},
             text=True,
             start_new_session=True,
         )
@@ -79,7 +81,7 @@ def remove_group(group: Path) -> bool:
 
 
 def sweep(folder: str) -> None:
-    """End the processes of a run; remove its folder and control groups."""
+    """End the processes of a run; remove its folder, its control groups, and the locks that nobody holds any more."""
     _wait_until_gone(folder, GRACE_S, lambda pid: None)
     for pid, command in processes(folder).items():
         print(pid, command)
@@ -90,6 +92,7 @@ def sweep(folder: str) -> None:
         # The kernel lets go of a killed machine's processes a moment after the machine, which alone has the run's mark.
         while not remove_group(group) and time.monotonic() < deadline:
             time.sleep(0.02)
+    download_cache.remove_dead_locks()
 
 
 def _wait_until_gone(folder: str, deadline_s: float, encourage: Callable[[int], None]) -> None:

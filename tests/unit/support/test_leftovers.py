@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from support import leftovers, process
+from support import download_cache, leftovers, process
 from support.machine import hierarchies
 
 
@@ -26,3 +27,16 @@ def test_a_control_group_is_removed_once_what_is_in_it_has_ended(tmp_path: Path)
     finally:
         process.kill(ending)
         leftovers.remove_group(group)
+
+
+def test_the_lock_of_a_killed_machine_is_removed_unless_its_root_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    download_cache.cached("used-1", lambda folder: None)
+    for name in ("used-1", "unused-1", "made-1.partial"):
+        (tmp_path / "scan-bridge" / f".#{name}.lck").touch()
+    run = "from support.leftovers import Watchman; Watchman().sweep()"
+    environment = process.environment(XDG_CACHE_HOME=str(tmp_path), PYTHONPATH=str(Path(__file__).parents[2]))
+    process.run([sys.executable, "-c", run], env=environment, check=True)
+    assert [path.name for path in (tmp_path / "scan-bridge").glob(".#*")] == [".#used-1.lck"]
