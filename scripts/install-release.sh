@@ -54,8 +54,8 @@ build_release() {
     trap - EXIT
 }
 
-# Put pip into the folder $2, as the Python $1 carries it: only the build needs it, and to install it takes five times as
-# long. The wheel lies where ensurepip looks for it.
+# Put pip into the folder $2, as the Python $1 carries it: nothing keeps it, and to install it takes five times as long.
+# The wheel lies where ensurepip looks for it.
 get_pip() {
     "$1" - "$2" <<'EOF' || die "$PYTHON carries no pip; run: apt-get install python3-venv"
 import ensurepip, pathlib, sys, sysconfig, zipfile
@@ -108,7 +108,9 @@ do_wheels() {
     # shellcheck disable=SC2064  # the value of now is meant
     trap "rm -rf '$venv'" EXIT
     mkdir -p "$folder"
-    "$PYTHON" -m venv "$venv"
+    "$PYTHON" -m venv --without-pip "$venv"
+    get_pip "$venv/bin/python" "$venv/pip"
+    local -x PYTHONPATH=$venv/pip
     # A package that comes as source is asked for its metadata by the locked setuptools.
     { pip_install "$venv/bin/python" --quiet --require-hashes --requirement "$SOURCE/requirements/build.txt" &&
         in_batches build pip_download "$venv/bin/python" "$folder" &&
