@@ -54,18 +54,6 @@ build_release() {
     trap - EXIT
 }
 
-# Put pip into the folder $2, as the Python $1 carries it: nothing keeps it, and to install it takes five times as long.
-# The wheel lies where ensurepip looks for it.
-get_pip() {
-    "$1" - "$2" <<'EOF' || die "$PYTHON carries no pip; run: apt-get install python3-venv"
-import ensurepip, pathlib, sys, sysconfig, zipfile
-places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
-wheels = [wheel for place in places if place for wheel in pathlib.Path(place).glob("pip-*.whl")]
-with zipfile.ZipFile(wheels[0]) as wheel:
-    wheel.extractall(sys.argv[1])
-EOF
-}
-
 # Into the Python $1: the locked packages, then the project from its sources $2. Nothing is resolved.
 fill() {
     pip_install "$1" --quiet --no-compile --require-hashes --requirement "$SOURCE/requirements/build.txt" || return 1

@@ -9,6 +9,18 @@ locked_version() {
     sed -n "s/^$1==\([^ ]*\) .*/\1/p" "$SOURCE/requirements/${2:-$1}.txt"
 }
 
+# Put pip into the folder $2, as the Python $1 carries it: to have that installed takes ten times as long. The wheel lies
+# where ensurepip looks for it.
+get_pip() {
+    "$1" - "$2" <<'EOF' || die "${PYTHON:-python3} carries no pip; run: apt-get install python3-venv"
+import ensurepip, pathlib, sys, sysconfig, zipfile
+places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+wheels = [wheel for place in places if place for wheel in pathlib.Path(place).glob("pip-*.whl")]
+with zipfile.ZipFile(wheels[0]) as wheel:
+    wheel.extractall(sys.argv[1])
+EOF
+}
+
 # Sets UV to a uv that the Python $1 (with pip) has fetched, if there is none yet; to nothing where it cannot be had.
 # uv does what pip does, several times as fast.
 get_uv() {

@@ -68,6 +68,10 @@ not_removable() {
     die "cannot remove $PWD/.venv of an earlier set-up, by root perhaps; remove it and try again: sudo rm -rf $PWD/.venv"
 }
 
+make_empty_venv() {
+    "$python" -m venv --without-pip .venv && get_pip .venv/bin/python "$(echo .venv/lib/python3.*/site-packages)"
+}
+
 make_venv() {
     local was=other
     ! venv_is_for demo || was=demo
@@ -77,7 +81,7 @@ make_venv() {
     # set-up was installing when it was ended looks as if it were there.
     if [[ $was != demo ]]; then
         rm -rf .venv || not_removable
-        beside "$python" -m venv .venv
+        beside make_empty_venv
         wait "$group"
     fi
     get_uv .venv/bin/python
