@@ -7,11 +7,11 @@ import hashlib
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 from support import process
+from support.wheels_of_nothing import digest_of, lock_of_nothing, wheel_of_nothing
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 TOOLS = ("bash", "env", "readlink", "dirname", "cut", "python3", "unshare", "git", "make", "mvn", "javac")
@@ -48,22 +48,16 @@ def test_a_set_up_that_waits_for_another_says_so(tmp_path: Path) -> None:
 @pytest.fixture
 def wheel(tmp_path: Path) -> Path:
     """A package of nothing."""
-    path = tmp_path / "wheels" / "nothing-1.0-py3-none-any.whl"
-    path.parent.mkdir()
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("nothing.py", "")
-        archive.writestr("nothing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: nothing\nVersion: 1.0\n")
-        archive.writestr("nothing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr("nothing-1.0.dist-info/RECORD", "")
-    return path
+    (tmp_path / "wheels").mkdir()
+    return wheel_of_nothing(tmp_path / "wheels")
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("is_right", [True, False])
 def test_only_what_has_the_locked_hash_is_installed(tmp_path: Path, wheel: Path, is_right: bool) -> None:
-    digest = hashlib.sha256(wheel.read_bytes() if is_right else b"something else").hexdigest()
+    digest = digest_of(wheel) if is_right else hashlib.sha256(b"something else").hexdigest()
     (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements" / "some.txt").write_text(f"# made\nnothing==1.0 \\\n    --hash=sha256:{digest}\n")
+    (tmp_path / "requirements" / "some.txt").write_text(lock_of_nothing(digest))
     into = tmp_path / "into"
     places = {
         "SOURCE": str(tmp_path),

@@ -6,17 +6,16 @@ A checkout of its own, whose only package is one of nothing, that needs no netwo
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 from support import process
+from support.wheels_of_nothing import digest_of, lock_of_nothing, wheel_of_nothing
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 # A project without requirements; its build back end hands out the wheel that is there.
@@ -52,12 +51,11 @@ class Checkout:
         (self.path / "back_end.py").write_text(BACK_END)
         (self.path / "wheels").mkdir()
         (self.path / "requirements").mkdir()
-        self._wheel("project")
-        digest = self._wheel("nothing")
+        wheel_of_nothing(self.path / "wheels", "project")
+        digest = digest_of(wheel_of_nothing(self.path / "wheels"))
         for name in ("build", "demo", "dev", "uv"):
             known = digest if name != "uv" else "0" * 64  # uv cannot be had
-            lock = f"# made\nnothing==1.0 \\\n    --hash=sha256:{known}\n"
-            (self.path / "requirements" / f"{name}.txt").write_text(lock)
+            (self.path / "requirements" / f"{name}.txt").write_text(lock_of_nothing(known))
         (folder / "java" / "bin").mkdir(parents=True)
         java = folder / "java" / "bin" / "java"
         java.write_text(JAVA)
@@ -70,15 +68,6 @@ class Checkout:
         )
         (self.cache / "scan-bridge").mkdir(parents=True)
         process.run(["bash", "-c", JAR, "bash", SCRIPTS / "common.sh"], env=self.environment, check=True)
-
-    def _wheel(self, name: str) -> str:
-        path = self.path / "wheels" / f"{name}-1.0-py3-none-any.whl"
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(f"{name}.py", "")
-            archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-            archive.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-            archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
-        return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def set_up(self, kind: str = "demo", **environment: str) -> str:
         """Run the set-up; what it printed."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 from support import process
+from support.wheels_of_nothing import digest_of, lock_of_nothing, wheel_of_nothing
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
@@ -17,18 +16,13 @@ SCRIPTS = Path(__file__).parents[3] / "scripts"
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout whose locks name a package of nothing, which lies in the folder `index`."""
-    wheel = tmp_path / "index" / "nothing-1.0-py3-none-any.whl"
-    wheel.parent.mkdir()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("nothing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: nothing\nVersion: 1.0\n")
-        archive.writestr("nothing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr("nothing-1.0.dist-info/RECORD", "")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (tmp_path / "index").mkdir()
+    lock = lock_of_nothing(digest_of(wheel_of_nothing(tmp_path / "index")))
     checkout = tmp_path / "a checkout"
     shutil.copytree(SCRIPTS, checkout / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (checkout / "requirements").mkdir()
     for name in ("build", "prefect"):
-        (checkout / "requirements" / f"{name}.txt").write_text(f"nothing==1.0 \\\n    --hash=sha256:{digest}\n")
+        (checkout / "requirements" / f"{name}.txt").write_text(lock)
     return checkout
 
 
