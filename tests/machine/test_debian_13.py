@@ -47,7 +47,7 @@ def test_installed_it_publishes_is_checked_upgraded_and_leaves_nothing(
     machine.run("sed", "-i", 's/^version = .*/version = "1.0.99"/', f"{SOURCE}/pyproject.toml")
     assert f"restarted {UNIT}" in make(machine, "upgrade")
     bridge.publishes()
-    until(lambda: (bridge.status() or {}).get("version") == "1.0.99", 60, bridge.log)
+    bridge.tells_version("1.0.99")
     is_healthy(bridge)
 
     make(machine, "uninstall", PURGE="1")

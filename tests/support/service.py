@@ -127,6 +127,10 @@ class Bridge:
         path = self.put_scan()
         until(lambda: self.latest() == path, timeout_s, lambda: f"{path} is not in the map\n{self.log()}")
 
+    def tells_version(self, version: str) -> None:
+        """Wait until the status entry tells this version; it comes a moment after the scan."""
+        until(lambda: (self.status() or {}).get("version") == version, PUBLISH_TIMEOUT_S, self.log)
+
     def show(self, name: str) -> str:
         """One property of the unit."""
         return self.machine.show(self.unit, name)[name]

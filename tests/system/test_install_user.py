@@ -90,7 +90,7 @@ def test_it_installs_runs_survives_upgrades_and_uninstalls(
     make(fresh, "upgrade-user", source=COPY, user=USER)
     assert bridge.pid != second
     bridge.publishes()
-    until(lambda: (bridge.status() or {}).get("version") == "1.0.99", 60, bridge.log)
+    bridge.tells_version("1.0.99")
     for folder in (f"{HOME}/.local/opt/scan-bridge/bin", f"{COPY}/scripts"):
         assert "active (running)" in session.run(f"{folder}/scan_bridge_restart.sh", "--user").stdout
     assert "alive, heartbeat" in session.run("scan-bridge", "status").stdout, "the user's own config is found"
