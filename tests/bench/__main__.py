@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -53,7 +54,11 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was inherited as ignored
     watchman = Watchman()
-    status = main()
+    try:
+        status = main()
+    except KeyboardInterrupt:  # on its way here all that measured was ended
+        status = 128 + signal.SIGINT
     watchman.sweep()
     sys.exit(status)

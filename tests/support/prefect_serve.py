@@ -86,7 +86,11 @@ class Serve:
 
     def wait_status(self, text: str) -> None:
         """Wait until STATUS= has this text."""
-        eventually(lambda: text in self.status() or self.process.poll() is not None, START_S, f"{text}: {self.log()}")
+
+        def ended_or_says_so() -> bool:
+            return text in self.status() or self.process.poll() is not None
+
+        eventually(ended_or_says_so, START_S, lambda: f"no {text!r}, but {self.status()!r}\n{self.log()}")
         assert text in self.status(), self.log()
 
     def wait_ping(self) -> None:

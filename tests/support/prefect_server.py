@@ -129,15 +129,16 @@ class Webhook:
         self._server.server_close()
 
 
-def eventually(condition: Callable[[], T], deadline_s: float, complaint: str) -> T:
-    """What `condition` gives once it is true.
+def eventually(condition: Callable[[], T], deadline_s: float, complaint: str | Callable[[], str]) -> T:
+    """What `condition` gives once it is true; the complaint may be a function, asked at the deadline.
 
     Raises:
         AssertionError: it was not true within `deadline_s`.
     """
     end = time.monotonic() + deadline_s
     while not (value := condition()):
-        assert time.monotonic() < end, f"{complaint} (after {deadline_s:g} s)"
+        if time.monotonic() > end:
+            raise AssertionError(f"{complaint() if callable(complaint) else complaint} (after {deadline_s:g} s)")
         time.sleep(POLL_S)
     return value
 

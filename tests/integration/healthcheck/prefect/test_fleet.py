@@ -105,11 +105,6 @@ def check(api: SyncPrefectClient, name: str) -> FlowRun:
     return run
 
 
-def logged(api: SyncPrefectClient, name: str) -> str:
-    """What the log of one more run of this check says in Prefect."""
-    return run_log(api, check(api, name).id)
-
-
 def names(api: SyncPrefectClient) -> set[str]:
     return {claims.name_of(deployment.name) or deployment.name for deployment in api.read_deployments()}
 
@@ -146,15 +141,15 @@ def test_two_hosts_that_claim_one_instance_are_told_and_neither_takes_the_others
     aside = next(iter(names(api) - {"twin"}))
     assert aside.startswith(f"twin@{socket.gethostname()}")
     second.wait_status(f"{claims.deployment_of(aside)} of ")
-    second.wait_status("has a bridge called twin too")
-    assert check(api, aside).state_name == AWAY
-    first.wait_status("has a bridge called twin too")
-    assert check(api, "twin").state_name == AWAY
-    for name in ("twin", aside):
-        eventually(
-            lambda name=name: "has a bridge called twin too" in logged(api, name), START_S, f"{name} does not say so"
-        )
-    for host in (first, second):
+    for host, name in ((first, "twin"), (second, aside)):
+        host.wait_status("has a bridge called twin too")
+
+        def says_so(name: str = name) -> bool:
+            run = check(api, name)
+            assert run.state_name == AWAY
+            return "has a bridge called twin too" in run_log(api, run.id)
+
+        eventually(says_so, START_S, f"{name} does not say so")
         assert "give each its own status.instance" in host.log()
     assert len(api.read_automations()) == 4, "the silence of each is noticed"
 

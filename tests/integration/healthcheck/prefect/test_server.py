@@ -46,7 +46,7 @@ class LocalServer:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     def until_it_answers(self) -> None:
-        eventually(lambda: answers(f"http://127.0.0.1:{self.port}/api"), START_S, self.log.read_text())
+        eventually(lambda: answers(f"http://127.0.0.1:{self.port}/api"), START_S, self.log.read_text)
 
     def ended(self) -> int:
         """Its exit status, once it has ended."""
