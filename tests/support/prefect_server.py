@@ -6,6 +6,7 @@ what it decides is the same.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -154,14 +155,21 @@ def run_log(client: SyncPrefectClient, run: UUID) -> str:
     return eventually(lambda: (text := found()) and "looked at in" in text and text, LOG_S, "no log of the run")
 
 
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[PrefectServer]:
-    """A running server, shared by the whole session."""
+@contextlib.contextmanager
+def running() -> Iterator[PrefectServer]:
+    """A server, while inside."""
     server = PrefectServer()
     try:
         yield server.start()
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[PrefectServer]:
+    """A running server, shared by the whole session."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

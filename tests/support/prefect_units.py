@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterStartTime
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 from support import prefect_database
 from support.hazelcast_member import free_port
 from support.machine import Machine, until
@@ -26,6 +29,7 @@ class Prefect:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self._given: set[UUID] = set()
         port = free_port()  # the machine shares the host's network
         self.api_url = f"http://127.0.0.1:{port}/api"
         machine.write("/etc/scan-bridge/prefect.env", f"PREFECT_SERVER_API_PORT={port}\n", mode="0600")
@@ -78,6 +82,14 @@ class Prefect:
             if run.state_name != "Skipped":  # the scheduled one of this minute came first
                 return run
         raise AssertionError(f"{MOST_RUNS} runs were skipped\n{self.log()}")
+
+    def new_runs(self, client: SyncPrefectClient) -> list[FlowRun]:
+        """The runs that have ended and that this has not given yet, as they began."""
+        begun = FlowRunFilter(start_time=FlowRunFilterStartTime(is_null_=False))
+        runs = client.read_flow_runs(flow_run_filter=begun, sort=FlowRunSort.START_TIME_DESC)[::-1]
+        new = [run for run in runs if run.state and run.state.is_final() and run.id not in self._given]
+        self._given.update(run.id for run in new)
+        return new
 
     def log(self) -> str:
         """What all of it logged last."""

@@ -54,6 +54,8 @@ def prefect(units: Prefect, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
         units.start_anew()
     with temporary_settings({PREFECT_API_URL: units.api_url}):
         make_blocks(inbox)
+        with get_client(sync_client=True) as client:
+            units.new_runs(client)
         units.serve()
         yield units
     units.machine.run("systemctl", "stop", SERVE)
@@ -238,12 +240,13 @@ def logged(prefect: Prefect) -> int:
 
 
 def until_verdict(prefect: Prefect, client: SyncPrefectClient, title: str) -> FlowRun:
-    """Have checks run until one ends in a state of this name."""
+    """Have checks run until one ends in a state of this name: one asked for, or the scheduled one of a minute."""
 
     def found() -> FlowRun | None:
-        run = prefect.run(client)
-        if title in str(run.state_name):
-            return run
+        prefect.run(client)
+        for run in prefect.new_runs(client):
+            if title in str(run.state_name):
+                return run
         time.sleep(BETWEEN_RUNS_S)
         return None
 

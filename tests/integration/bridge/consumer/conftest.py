@@ -28,9 +28,12 @@ def own_writer(own_member: Member) -> Writer:
 
 
 @pytest.fixture
-def consume() -> Iterator[NewConsumer]:
+def consume(request: pytest.FixtureRequest) -> Iterator[NewConsumer]:
     """Makes a consumer of what a writer writes: `consume(member, writer, max_age_s=5, on_scan=…)`."""
     made: list[ScanConsumer] = []
+    # Consumers must be gone before the map is.
+    if "writer" in request.fixturenames:
+        request.getfixturevalue("writer")
 
     def new(
         member: Member,

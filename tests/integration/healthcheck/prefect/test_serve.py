@@ -22,7 +22,7 @@ from prefect.states import Cancelling, Scheduled
 from support import process
 from support.prefect_blocks import custom
 from support.prefect_serve import START_S, Serve, clear
-from support.prefect_server import PrefectServer, Webhook, eventually
+from support.prefect_server import PrefectServer, Webhook, eventually, running
 from support.relay import Relay
 
 import healthcheck
@@ -63,6 +63,13 @@ class Venv:
             shutil.copytree(REPOSITORY / package, new / package)
         (self.packages / "program").unlink()
         new.rename(self.packages / "program")
+
+
+@pytest.fixture(scope="module")
+def prefect_server() -> Iterator[PrefectServer]:
+    """A server for these tests, which are a group of their own: gone when they are over."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture
