@@ -140,7 +140,7 @@ class Watch:
     def run_while_unwatched(self, after_s: int, *options: str) -> None:
         """Start the timer, made quicker: the check runs once none has completed for so long."""
         self.run_by(PROGRAM, "--unless-checked-within", f"{after_s}s", *options)
-        often = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=2\nAccuracySec=100ms\n"
+        often = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=5\nAccuracySec=100ms\n"
         self.bridge.drop_in("often", often, TIMER)
         self.machine.run("systemctl", "start", TIMER)
 
@@ -173,9 +173,9 @@ class Watch:
     def _until(self, wanted: Callable[[dict[str, Any]], Any], what: str) -> None:
         standing: dict[str, Any] = {}
         for _ in range(MOST_CHECKS):
+            time.sleep(BETWEEN_CHECKS_S)  # first, for nothing shows at once
             if wanted(standing := self.check()):
                 return
-            time.sleep(BETWEEN_CHECKS_S)
         told = "\n".join(map(str, self.inbox.messages))
         raise AssertionError(f"{what} after {MOST_CHECKS} checks; open: {list(standing)}\n{told}\n{self.log()}")
 

@@ -243,12 +243,9 @@ def until_verdict(prefect: Prefect, client: SyncPrefectClient, title: str) -> Fl
     """Have checks run until one ends in a state of this name: one asked for, or the scheduled one of a minute."""
 
     def found() -> FlowRun | None:
+        time.sleep(BETWEEN_RUNS_S)  # first, for nothing shows at once
         prefect.run(client)
-        for run in prefect.new_runs(client):
-            if title in str(run.state_name):
-                return run
-        time.sleep(BETWEEN_RUNS_S)
-        return None
+        return next((run for run in prefect.new_runs(client) if title in str(run.state_name)), None)
 
     return until(found, RUN_S, prefect.log)
 
