@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 PREFECT_SILENT = "prefect (Prefect runs no check)"
-BETWEEN_RUNS_S = 5.0  # one takes a second of CPU time
+BETWEEN_RUNS_S = 3.0  # one takes a second of CPU time
 UNWATCHED_S = 10  # instead of 3 min
 # Beside a Prefect server that starts, a probe takes long.
 SETTINGS = {"health__rules__cpu__enabled": "false", "health__probe_timeout_s": "20.0"}
@@ -243,9 +243,11 @@ def until_verdict(prefect: Prefect, client: SyncPrefectClient, title: str) -> Fl
     """Have checks run until one ends in a state of this name: one asked for, or the scheduled one of a minute."""
 
     def found() -> FlowRun | None:
-        time.sleep(BETWEEN_RUNS_S)  # first, for nothing shows at once
         prefect.run(client)
-        return next((run for run in prefect.new_runs(client) if title in str(run.state_name)), None)
+        if run := next((run for run in prefect.new_runs(client) if title in str(run.state_name)), None):
+            return run
+        time.sleep(BETWEEN_RUNS_S)
+        return None
 
     return until(found, RUN_S, prefect.log)
 
