@@ -118,7 +118,7 @@ def test_an_upgrade_keeps_the_config_and_a_rollback_mends_what_it_broke(
     further.start()
     until(lambda: machine.show(dying, "SubState") == {"SubState": "auto-restart"}, 60, running.log)
     output = make(machine, "upgrade", source=COPY)
-    assert f"{dying}: still failing" in output, "what died before does not speak against the new version"
+    assert f"{dying}: still failing" in output, f"what died before does not speak against the new version\n{output}"
     assert machine.show("dolphin-scan-bridge-bygone", "LoadState", "ActiveState") == {
         "LoadState": "not-found",
         "ActiveState": "inactive",
