@@ -58,7 +58,7 @@ if __name__ == "__main__":
     watchman = Watchman()
     try:
         status = main()
-    except KeyboardInterrupt:  # on its way here all that measured was ended
+    except KeyboardInterrupt:  # ours alone, for each child has a session of its own; all of them were ended on the way
         status = 128 + signal.SIGINT
     watchman.sweep()
     sys.exit(status)

@@ -80,7 +80,8 @@ def main() -> None:
     try:
         for kind in TURNS:
             command = [sys.executable, "-P", "-m", "bench.clients", kind, member.address, member.cluster_name]
-            found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, start_new_session=True)
+            found = json.loads(done.stdout)
             for call in ("set", "replace_if_same"):
                 row = {"client": kind, "idle CPU %": found["idle"], "call": call, **asdict(quantiles(found[call]))}
                 rows.append(row)

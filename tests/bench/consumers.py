@@ -79,7 +79,10 @@ class _Reader:
 def _reading(member: Member, kind: str) -> Iterator[_Reader]:
     command = [sys.executable, "-P", "-m", "bench.consumers", kind, member.address, member.cluster_name, kind]
     with subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        ["setpriv", "--pdeathsig", "KILL", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         try:
             reader = _Reader(process)

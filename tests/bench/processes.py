@@ -49,6 +49,7 @@ class Measured:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
                 env={name: value for name, value in os.environ.items() if not name.startswith("SCAN_BRIDGE_")},
             )
 

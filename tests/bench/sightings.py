@@ -26,7 +26,10 @@ class Sightings:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *self._command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            ["setpriv", "--pdeathsig", "KILL", *self._command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         threading.Thread(target=self._follow, daemon=True).start()
         if not self._ready.wait(READY_S) or self._process.poll() is not None:

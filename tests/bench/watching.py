@@ -67,7 +67,8 @@ class Watching:
         used_s = []
         for _ in range(checks + 1):
             before = os.times()
-            subprocess.run(self._command("check", "--exit-zero"), stdout=subprocess.DEVNULL, check=True)
+            command = self._command("check", "--exit-zero")
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, start_new_session=True)
             after = os.times()
             used_s.append(after.children_user + after.children_system - before.children_user - before.children_system)
         return _row("scan-bridge-health check: CPU", "s", median(used_s[1:]), checks)
@@ -110,7 +111,9 @@ class Watching:
     def _running(self, subcommand: str, environment: dict[str, str] | None = None) -> Iterator[int]:
         command = ["setpriv", "--pdeathsig", "KILL", *self._command(subcommand)]
         with (self._place / f"{subcommand}.log").open("wb") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         try:
             yield child.pid
         finally:
