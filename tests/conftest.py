@@ -6,6 +6,7 @@ that mark from running (scripts/debian.sh knows it); in CI that is a failure. No
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -103,6 +104,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was collected stays: to look through it for garbage takes a second each time
 
 
 @pytest.hookimpl(wrapper=True)
