@@ -55,8 +55,10 @@ class Session:
         Raises:
             Away: the connection was lost meanwhile.
         """
+        # Not `wait_for`: Python 3.11's forgets that we were cancelled if the connection is lost at that moment.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._lost.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._lost.wait()
             raise Away("the connection was lost")
 
     async def call(self, answer: Coroutine[Any, Any, T], what: str) -> T:

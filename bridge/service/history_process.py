@@ -81,7 +81,8 @@ class HistoryProcess:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()  # every step of it can be broken off
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), ENDING_S)
+                async with asyncio.timeout(ENDING_S):
+                    await process.wait()
 
     async def _start(self) -> None:
         environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
