@@ -121,21 +121,22 @@ make_config() {
 # The further bridges, dolphin-scan-bridge@NAME.service, that are up or coming up; with $1 = failed, those that have
 # failed or die again and again; with $1 = all, both.
 further_units() {
-    local unit
+    local unit state
     [ "$LIVE" = yes ] || return 0
     while read -r unit; do
-        if [ "${1:-}" = all ] || [ "$(state_of "$unit")" = "${1:-up}" ]; then echo "$unit"; fi
-    done < <("${SYSTEMCTL[@]}" list-units --all --plain --no-legend \
-        --state=active,activating,reloading,deactivating,failed 'dolphin-scan-bridge@*.service' | awk '{ print $1 }')
+        state=$(state_of "$unit")
+        if [ "$state" = "${1:-up}" ] || { [ "${1:-}" = all ] && [ -n "$state" ]; }; then echo "$unit"; fi
+    done < <("${SYSTEMCTL[@]}" list-units --all --plain --no-legend 'dolphin-scan-bridge@*.service' | awk '{ print $1 }')
 }
 
 # How unit $1 is: up (or coming up), failed (or about to be started after it died), or nothing of these.
+# What is inactive may have a start queued, also for a moment between a death and the restart.
 state_of() {
-    "${SYSTEMCTL[@]}" show "$1" --property=ActiveState,SubState,NRestarts | awk -F = '{ is[$1] = $2 } END {
+    "${SYSTEMCTL[@]}" show "$1" --property=ActiveState,SubState,NRestarts,Job | awk -F = '{ is[$1] = $2 } END {
         state = is["ActiveState"]
         if (state == "failed" || is["SubState"] ~ /^auto-restart/) print "failed"
         else if (state == "active" || state == "reloading") print "up"
-        else if (state != "" && state != "inactive") print is["NRestarts"] > 0 ? "failed" : "up"
+        else if ((state != "" && state != "inactive") || is["Job"] != "") print is["NRestarts"] > 0 ? "failed" : "up"
     }'
 }
 
