@@ -17,6 +17,7 @@ from typing import Any
 
 import hazelcast
 import pyarrow as pa
+from support import process
 from support.hazelcast_member import Member
 
 from bench.processes import KEY
@@ -53,8 +54,8 @@ def lags_ms(
 
 
 class _Reader:
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
         self._seen: dict[int, int] = {}
         self._news = threading.Condition()
         threading.Thread(target=self._follow, daemon=True).start()
@@ -67,8 +68,8 @@ class _Reader:
             return self._seen[sequence]
 
     def _follow(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
             sequence, at_ns = map(int, line.split())
             with self._news:
                 self._seen.setdefault(sequence, at_ns)
@@ -78,18 +79,13 @@ class _Reader:
 @contextmanager
 def _reading(member: Member, kind: str) -> Iterator[_Reader]:
     command = [sys.executable, "-P", "-m", "bench.consumers", kind, member.address, member.cluster_name, kind]
-    with subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
+    with process.start(command, env=os.environ, stdout=subprocess.PIPE, stderr=None) as child:
         try:
-            reader = _Reader(process)
+            reader = _Reader(child)
             reader.wait(0)
             yield reader
         finally:
-            process.kill()
+            child.kill()
 
 
 def _handle(sequence: int) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import process
 from support.hazelcast_member import Member, free_port
 
 from bench.scans import Folder
@@ -44,14 +45,8 @@ class Measured:
     def start(self) -> None:
         """Start; it works once it has published a scan."""
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self.command()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={name: value for name, value in os.environ.items() if not name.startswith("SCAN_BRIDGE_")},
-            )
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("SCAN_BRIDGE_")}
+            self._process = process.start(self.command(), env=environment, stdout=log)
 
     def stop(self, by: signal.Signals = signal.SIGKILL) -> None:
         """End it and wait until it is gone."""

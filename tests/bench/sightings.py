@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from bisect import bisect_left
 from types import TracebackType
 from typing import Self
 
+from support import process
 from support.hazelcast_member import Member
 
 READY_S = 30.0
@@ -25,12 +27,7 @@ class Sightings:
         self._news = threading.Condition()
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *self._command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._process = process.start(self._command, env=os.environ, stdout=subprocess.PIPE, stderr=None)
         threading.Thread(target=self._follow, daemon=True).start()
         if not self._ready.wait(READY_S) or self._process.poll() is not None:
             raise TimeoutError(f"the listening client was not ready in {READY_S:g} s (exit: {self._process.poll()})")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -108,12 +108,9 @@ class Watching:
         return [sys.executable, "-P", "-m", "healthcheck", *arguments, "--config", str(self._config)]
 
     @contextmanager
-    def _running(self, subcommand: str, environment: dict[str, str] | None = None) -> Iterator[int]:
-        command = ["setpriv", "--pdeathsig", "KILL", *self._command(subcommand)]
+    def _running(self, subcommand: str, environment: Mapping[str, str] = os.environ) -> Iterator[int]:
         with (self._place / f"{subcommand}.log").open("wb") as log:
-            child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
+            child = process.start(self._command(subcommand), env=environment, stdout=log)
         try:
             yield child.pid
         finally:
