@@ -21,7 +21,7 @@ from pathlib import Path
 from support import download_cache
 
 RUN = "TEST_RUN"  # the variable with the run's folder
-GRACE_S = 2.0  # a process that was just killed is there for a moment
+GRACE_S = 10.0  # a process that was just killed is there for a moment
 SWEEP_S = 30.0
 CLONE_NEWNS = 0x00020000
 

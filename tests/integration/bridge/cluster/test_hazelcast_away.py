@@ -13,7 +13,6 @@ from support.hazelcast_member import Member, cluster
 from support.slow_link import SlowLink
 
 pytestmark = pytest.mark.hazelcast
-RETURN_S = 2.0  # from Hazelcast's return to the newest scan being there
 # Short, so that a frozen member is noticed in the test's time.
 IMPATIENT = {"call_timeout_s": 0.5, "connect_timeout_s": 1.0, "heartbeat_timeout_s": 1.0}
 MAP = "scans"
@@ -36,12 +35,11 @@ def newest(client: hazelcast.HazelcastClient) -> Seen | None:
     return None if value is None else decode(value)
 
 
-def expect(client: hazelcast.HazelcastClient, path: str, deadline_s: float) -> Seen:
+def expect(client: hazelcast.HazelcastClient, path: str) -> Seen:
     """Wait until the map holds this scan."""
     return eventually(
         lambda: (seen := newest(client)) and seen.source == path and seen,
         lambda: f"{path} in the map; it holds {newest(client)}",
-        deadline_s,
     )
 
 
@@ -60,7 +58,7 @@ def test_a_member_that_comes_up_after_the_bridge_gets_the_newest_scan(new_bridge
     path = land(bridge.root, f"{day()}/b.arrow")
     absent.start()
 
-    expect(absent.client(), path, RETURN_S)
+    expect(absent.client(), path)
     bridge.wait_status_line("hazelcast connected")
     assert len(bridge.lines("connecting to Hazelcast")) <= 3  # begun, perhaps another reason, over
 
@@ -68,7 +66,7 @@ def test_a_member_that_comes_up_after_the_bridge_gets_the_newest_scan(new_bridge
 def test_a_member_killed_and_started_again_gets_the_newest_scan_only(new_bridge: NewBridge, own_member: Member) -> None:
     bridge = new_bridge(target=on(own_member)).start()
     before = land(bridge.root, f"{day()}/before.arrow")
-    expect(own_member.client(), before, 15)
+    expect(own_member.client(), before)
 
     for _ in range(2):
         own_member.kill()
@@ -76,7 +74,7 @@ def test_a_member_killed_and_started_again_gets_the_newest_scan_only(new_bridge:
         path = land_many(bridge.root, 5)
         own_member.start()
         client = own_member.client()
-        seen = expect(client, path, RETURN_S)
+        seen = expect(client, path)
         assert seen.sequence == 1  # the map was lost; those in between were overtaken
     status = bridge.wait_status(client, lambda status: status["counters"]["published"] == 3, "one each")
     assert status["counters"]["reconnects"] == 2
@@ -89,25 +87,25 @@ def test_a_member_that_lost_its_data_gets_the_newest_scan_back_without_a_new_fil
     bridge = new_bridge(target=on(own_member)).start()
     land(bridge.root, f"{day()}/a.arrow")
     path = land(bridge.root, f"{day()}/b.arrow")
-    expect(own_member.client(), path, 15)
+    expect(own_member.client(), path)
 
     own_member.kill()
     own_member.start()
 
-    expect(own_member.client(), path, RETURN_S)
+    expect(own_member.client(), path)
 
 
 def test_a_member_frozen_and_thawed_gets_the_newest_scan(new_bridge: NewBridge, own_member: Member) -> None:
     bridge = new_bridge(target=on(own_member), hazelcast=IMPATIENT).start()
     client = own_member.client()
-    expect(client, land(bridge.root, f"{day()}/before.arrow"), 15)
+    expect(client, land(bridge.root, f"{day()}/before.arrow"))
 
     for _ in range(2):
         own_member.pause()
         path = land_many(bridge.root, 3)
         bridge.wait_status_line("hazelcast away")
         own_member.resume()
-        expect(client, path, RETURN_S)
+        expect(client, path)
         bridge.wait_status_line("hazelcast connected")
     # All are looked at anew after each return, and yet none is counted twice.
     bridge.wait_status(
@@ -120,7 +118,7 @@ def test_a_member_frozen_and_thawed_gets_the_newest_scan(new_bridge: NewBridge, 
 def test_an_outage_costs_no_memory_however_many_scans_come(new_bridge: NewBridge, own_member: Member) -> None:
     bridge = new_bridge(target=on(own_member), hazelcast=IMPATIENT, log={"level": "info"}).start()
     client = own_member.client()
-    expect(client, land_many(bridge.root, 20), 15)
+    expect(client, land_many(bridge.root, 20))
     before_kb = bridge.memory_kb()
 
     own_member.pause()
@@ -130,7 +128,7 @@ def test_an_outage_costs_no_memory_however_many_scans_come(new_bridge: NewBridge
     assert bridge.memory_kb("VmHWM") - before_kb < 15_000
     own_member.resume()
 
-    expect(client, path, RETURN_S)
+    expect(client, path)
     assert bridge.memory_kb("VmHWM") - before_kb < 15_000
     # One trouble, one story.
     assert len(bridge.lines("WARNING")) < 15
@@ -165,7 +163,7 @@ def test_calls_that_take_longer_than_their_deadline_are_given_up_and_never_take_
             eventually(lambda count=count: len(consumer.seen) > count, "a call that was given up arrives all the same")
             bridge.wait_log("no answer within 0.5 s")
             link.delay_s = 0.0
-            consumer.expect(land_many(bridge.root, 1), RETURN_S)
+            consumer.expect(land_many(bridge.root, 1))
 
         consumer.assert_rising()
 
@@ -180,7 +178,7 @@ def test_a_cluster_of_three_that_loses_a_member_loses_no_scan(new_bridge: NewBri
             for number in range(30):
                 if number == 10:
                     owner_of_scan(client, members).kill()
-                seen = expect(client, land(bridge.root, f"{day()}/{number:02}.arrow"), 15)
+                seen = expect(client, land(bridge.root, f"{day()}/{number:02}.arrow"))
                 assert seen.sequence == (sequence := sequence + 1)  # what the map held survived as well
         finally:
             client.shutdown()

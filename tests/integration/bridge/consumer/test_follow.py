@@ -179,7 +179,7 @@ def test_it_says_once_that_there_is_no_fresh_scan_and_goes_on_with_the_next(
     consume: NewConsumer, member: Member, writer: Writer
 ) -> None:
     writer.publish("old", age_s=100)
-    scans = consume(member, writer, max_age_s=2.0).follow()
+    scans = consume(member, writer, max_age_s=6.0).follow()
     with pytest.raises(Stale, match=r"old\.arrow"):
         next(scans)
 
@@ -196,7 +196,7 @@ def test_it_says_once_that_there_is_no_fresh_scan_and_goes_on_with_the_next(
 def test_a_scan_that_turned_stale_before_it_was_taken_is_not_handed_out(
     consume: NewConsumer, member: Member, writer: Writer
 ) -> None:
-    consumer = consume(member, writer, max_age_s=1.0)
+    consumer = consume(member, writer, max_age_s=5.0)
     scans = consumer.follow()
     with pytest.raises(NoScan):
         next(scans)

@@ -162,7 +162,7 @@ def test_it_answers_while_hazelcast_hangs_until_the_scan_is_too_old(
     consume: NewConsumer, own_member: Member, own_writer: Writer
 ) -> None:
     published = own_writer.publish("a")
-    consumer = consume(own_member, own_writer, max_age_s=4.0, look_s=0.1, call_timeout_s=600.0)
+    consumer = consume(own_member, own_writer, max_age_s=8.0, look_s=0.1, call_timeout_s=600.0)
     assert consumer.newest().provenance == published
     own_member.pause()  # with a question on its way soon, whose deadline is far off
 

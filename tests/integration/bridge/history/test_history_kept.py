@@ -146,7 +146,7 @@ def test_a_scan_stays_for_keep_s_and_not_longer(keeping: NewKeeping, kept: Histo
     eventually(lambda: kept.all_keys(), "kept")
     view = kept.map.get_entry_view(kept.all_keys()[0])
     lives_s = view.expiration_time / 1000 - os.stat(bridge.root / path("a")).st_mtime_ns / 1e9
-    assert keep_s <= lives_s <= keep_s + 5  # whole seconds, and how long it took to get there
+    assert keep_s <= lives_s < 2 * keep_s  # whole seconds, and how long it took to get there
     eventually(lambda: not kept.all_keys(), "gone", 60.0)
 
 
