@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034 # variables are used by those who source this
-# What the scripts share: where downloads are kept, which Hazelcast and Java are used, and how to stop with one line.
+# What the scripts share: where downloads are kept, which Python, Hazelcast and Java are used, and how to stop with one line.
 # Sourced, never run. Must not print or change anything when sourced.
 
 # Outside the checkout, so that every checkout shares it. Without HOME, ~ is what the system says of the user.
@@ -34,6 +34,24 @@ alone() {
 give_back() {
     ((EUID == 0)) && [[ $(stat --format %u .) != 0 ]] || return 0
     find . -xdev -uid 0 -exec chown --no-dereference --reference=. {} +
+}
+
+# Prints the Python to use: $PYTHON, or the first of the usual ones that is new enough and has the modules $*. The
+# system's comes first: one in a home is out of the services' reach, and what is tested had better be what they run on.
+find_python() {
+    local python names=(/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11)
+    [[ -z ${PYTHON:-} ]] || names=("$PYTHON")
+    for python in "${names[@]}"; do
+        if "$python" -c '
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+sys.exit(sys.version_info < (3, 11))' "$@" 2>/dev/null; then
+            echo "$python"
+            return
+        fi
+    done
+    return 1
 }
 
 # Succeeds if file $1 has the SHA-256 $2.

@@ -44,7 +44,7 @@ missing() {
     while read -r package command marker; do
         case $package in
             '') continue ;;
-            python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null && continue ;;
+            python3-venv) find_python ensurepip venv >/dev/null && continue ;;
             *) command -v "$command" >/dev/null && continue ;;
         esac
         echo "$package $command $marker"

@@ -3,10 +3,21 @@
 # Sourced by install.sh, never run. Touches nothing that is in use.
 
 check_python() {
-    PYTHON=${PYTHON:-python3}
-    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-        die "$PYTHON is missing or older than 3.11; give another with PYTHON="
+    local python
+    python=$(find_python ensurepip venv || find_python) ||
+        die "${PYTHON:-python3} is missing or older than 3.11; give another with PYTHON="
+    PYTHON=$python
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || die "$PYTHON cannot make a venv; run: apt-get install python3-venv"
+}
+
+# The services run as users of their own, and see no homes (ProtectHome=).
+check_reach() {
+    [ "$SCOPE" = system ] || return 0
+    local place
+    place=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')
+    case $place in
+        /root/* | /home/* | /run/user/*) die "$PYTHON lies in $place, out of the services' reach; give another with PYTHON=" ;;
+    esac
 }
 
 # What a release is made of, in a few letters: the same sources and options make the same release.

@@ -30,7 +30,7 @@ environment:
   SERVICE_USER  the bridge's user          (dolphin, made if missing; another one must exist)
   PREFECT=no    leave Prefect out: the bridge and `scan-bridge-health check` work without it
   DESTDIR       for packagers: write under it, start nothing, make no user
-  PYTHON        Python 3.11 or newer       (python3)
+  PYTHON        Python 3.11 or newer       (the system's, or else the one in the PATH)
   WHEELS        a folder that `wheels` has filled on a host like this: install from it, without a network
 EOF
 }
@@ -269,6 +269,7 @@ restart() {
 do_install() {
     local previous release
     check_python
+    check_reach
     previous=$(readlink "$DESTDIR$PREFIX" || true)
     [ "$ACTION" = install ] || [ -n "$previous" ] || die "nothing is installed at $PREFIX; run: make install"
     if [ -n "$DESTDIR" ]; then

@@ -26,19 +26,6 @@ beside() {
     set +m
 }
 
-# Prints the Python to build .venv with: $PYTHON, or the first of the usual names that is new enough.
-find_python() {
-    local python names=(python3 python3.14 python3.13 python3.12 python3.11)
-    [[ -z ${PYTHON:-} ]] || names=("$PYTHON")
-    for python in "${names[@]}"; do
-        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            echo "$python"
-            return
-        fi
-    done
-    return 1
-}
-
 # The version of the Python $1, as far as its packages care. Fails where it does not run.
 version_of() {
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
@@ -153,9 +140,10 @@ get_java() {
 
 get_downloads() { get_hazelcast && get_java; }
 
-python="$(find_python)" || die "needs Python 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv"
+python=$(find_python) || die "needs Python 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv"
 # Debian ships Python's venv without ensurepip.
-"$python" -c 'import ensurepip, venv' 2>/dev/null || scripts/debian.sh install python3-venv
+[[ -n $(find_python ensurepip venv) ]] || scripts/debian.sh install python3-venv
+python=$(find_python ensurepip venv) || die "$python cannot make a venv; give another with PYTHON="
 # Where nothing is to be done, nothing is waited for, and the cache may be read-only.
 if venv_is_ready && { [[ $WITH != bench ]] || has_plot; } && has_hazelcast && find_java >/dev/null; then
     exit

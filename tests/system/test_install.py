@@ -274,6 +274,9 @@ def test_what_cannot_be_done_is_refused_before_anything_is_changed(fresh: Machin
     assert "SERVICE_USER=nobody-here: no such user" in output
     assert "nothing is installed at /opt/scan-bridge; run: make install" in make_fails(fresh, "upgrade")
     assert "must be an absolute path" in make_fails(fresh, "install", SOURCE, "PREFIX=opt")
+    fresh.run("sh", "-c", "cd /root && mkdir -p py/bin && cp /usr/bin/python3 py/bin && ln -s /usr/lib py")
+    refusal = "/root/py/bin/python3 lies in /root/py, out of the services' reach; give another with PYTHON="
+    assert refusal in make_fails(fresh, "install", SOURCE, "PYTHON=/root/py/bin/python3")
     fresh.run("useradd", "--create-home", "someone")
     result = fresh.run(f"{SOURCE}/scripts/install.sh", "install", user="someone", check=False)
     assert result.stderr == "install.sh: needs root; run: sudo make install   (without root: make install-user)\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,23 @@ def test_a_set_up_that_waits_for_another_says_so(tmp_path: Path) -> None:
         finally:
             process.kill(waiting)
     assert process.run(command, env=environment, check=True).stdout == "mine\n"
+
+
+def find_python(*modules: str, **environment: str) -> str:
+    """What the scripts take; nothing if there is none."""
+    command = ["bash", "-uc", 'source "$1"; shift; find_python "$@"', "bash", SCRIPTS / "common.sh", *modules]
+    return process.run(command, env=process.environment(**environment)).stdout.strip()
+
+
+def test_the_systems_python_comes_first_and_a_chosen_one_before_it(tmp_path: Path) -> None:
+    nearest = tmp_path / "python3"
+    nearest.symlink_to(sys.executable)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    new_enough = process.run(["/usr/bin/python3", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"])
+    assert find_python(PATH=path) == ("/usr/bin/python3" if new_enough.returncode == 0 else "python3")
+    assert find_python(PATH=path, PYTHON=str(nearest)) == str(nearest)
+    assert find_python("a_module_that_is_not_there", PATH=path) == ""
+    assert find_python(PYTHON="/bin/false") == ""
 
 
 @pytest.fixture
