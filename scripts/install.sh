@@ -136,7 +136,7 @@ state_of() {
         state = is["ActiveState"]
         if (state == "failed" || is["SubState"] ~ /^auto-restart/) print "failed"
         else if (state == "active" || state == "reloading") print "up"
-        else if ((state != "" && state != "inactive") || is["Job"] != "") print is["NRestarts"] > 0 ? "failed" : "up"
+        else if ((state != "" && state != "inactive") || is["Job"] != "") print (is["NRestarts"] > 0 ? "failed" : "up")
     }'
 }
 
