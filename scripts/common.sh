@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034 # variables are used by those who source this
-# What the scripts share: where downloads are kept, which Python, Hazelcast and Java are used, and how to stop with one line.
+# What the scripts share: where downloads are kept, which Python, Hazelcast and Java are used, how to stop with one line.
 # Sourced, never run. Must not print or change anything when sourced.
 
 # Outside the checkout, so that every checkout shares it. Without HOME, ~ is what the system says of the user.
@@ -42,11 +42,7 @@ find_python() {
     local python names=(/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11)
     [[ -z ${PYTHON:-} ]] || names=("$PYTHON")
     for python in "${names[@]}"; do
-        if "$python" -c '
-import importlib, sys
-for name in sys.argv[1:]:
-    importlib.import_module(name)
-sys.exit(sys.version_info < (3, 11))' "$@" 2>/dev/null; then
+        if "$python" -c 'import sys; list(map(__import__, sys.argv[1:])); sys.exit(sys.version_info < (3, 11))' "$@" 2>/dev/null; then
             echo "$python"
             return
         fi

@@ -4,10 +4,11 @@
 
 check_python() {
     local python
-    python=$(find_python ensurepip venv || find_python) ||
-        die "${PYTHON:-python3} is missing or older than 3.11; give another with PYTHON="
+    python=$(find_python ensurepip venv) || {
+        python=$(find_python) || die "${PYTHON:-python3} is missing or older than 3.11; give another with PYTHON="
+        die "$python cannot make a venv; run: apt-get install python3-venv"
+    }
     PYTHON=$python
-    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || die "$PYTHON cannot make a venv; run: apt-get install python3-venv"
 }
 
 # The services run as users of their own, and see no homes (ProtectHome=).

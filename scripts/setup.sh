@@ -140,10 +140,12 @@ get_java() {
 
 get_downloads() { get_hazelcast && get_java; }
 
-python=$(find_python) || die "needs Python 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv"
 # Debian ships Python's venv without ensurepip.
-[[ -n $(find_python ensurepip venv) ]] || scripts/debian.sh install python3-venv
-python=$(find_python ensurepip venv) || die "$python cannot make a venv; give another with PYTHON="
+python=$(find_python ensurepip venv) || {
+    lacking=$(find_python) || die "needs Python 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv"
+    scripts/debian.sh install python3-venv
+    python=$(find_python ensurepip venv) || die "$lacking cannot make a venv; give another with PYTHON="
+}
 # Where nothing is to be done, nothing is waited for, and the cache may be read-only.
 if venv_is_ready && { [[ $WITH != bench ]] || has_plot; } && has_hazelcast && find_java >/dev/null; then
     exit
