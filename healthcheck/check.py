@@ -38,7 +38,6 @@ __all__ = [
     "Inspector",
     "NotDelivered",
     "Notifier",
-    "last_completed",
     "run_check",
 ]
 
@@ -127,14 +126,6 @@ class Inspector:
             mute=_mute(config, snapshot.at),
             notes=(*notes, *_scope_note(snapshot.scope)),
         )
-
-
-def last_completed(config: HealthConfig) -> datetime | None:
-    """When the last `run_check` completed, whoever ran it; None if never or unknown. Never raises."""
-    try:
-        return Store(config.health).load(may_repair=False).completed_at
-    except StateError:
-        return None
 
 
 class _Check:

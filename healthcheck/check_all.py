@@ -15,8 +15,8 @@ from bridge.config_file import ConfigError, config_path_of_all
 from healthcheck.config.settings import HealthConfig
 from healthcheck.keep.state import StateError
 from healthcheck.model.report import Report
+from healthcheck.observe import side_by_side
 from healthcheck.observe.beside import load_all
-from healthcheck.observe.probes import reason_of, side_by_side
 from healthcheck.present import terminal
 
 UNKNOWN, NOT_DONE, EX_SOFTWARE = 3, 4, 70
@@ -32,7 +32,7 @@ def check_all(look: Look, *, acts: bool, as_json: bool) -> int:
     """Look at each bridge of this host and print what was found; the exit code is the worst."""
     found = load_all(config_path_of_all())
     jobs = {str(file): partial(look, found.configs[instance]) for instance, file in found.files.items()}
-    outcomes = side_by_side(jobs, DEADLINE_S)
+    outcomes = side_by_side.run(jobs, DEADLINE_S)
     outcomes |= {str(file): ConfigError(problem) for file, problem in found.problems.items()}
     codes, reports = [0], []
     for file, outcome in ((file, outcomes[str(file)]) for file in found.in_order()):
@@ -57,11 +57,10 @@ def _verdict(outcome: object, *, acts: bool) -> tuple[int, str]:
             return outcome.severity.nagios_code, terminal.nagios(outcome).splitlines()[0].split(" | ")[0]
         case ConfigError() | StateError() | TimeoutError():
             code = NOT_DONE if acts else UNKNOWN
-            reason = reason_of(outcome) if isinstance(outcome, TimeoutError) else "; ".join(str(outcome).splitlines())
-            return code, f"SCAN-BRIDGE UNKNOWN - {reason}"
+            return code, f"SCAN-BRIDGE UNKNOWN - {'; '.join(str(outcome).splitlines())}"
         case Exception():
             traceback.print_exception(outcome)
-            return EX_SOFTWARE, f"SCAN-BRIDGE UNKNOWN - a defect of the check: {reason_of(outcome)}"
+            return EX_SOFTWARE, f"SCAN-BRIDGE UNKNOWN - a defect of the check: {type(outcome).__name__}: {outcome}"
         case _:
             raise AssertionError(outcome)
 

@@ -1,4 +1,8 @@
-"""The subcommands of `scan-bridge-health`. Prefect is imported only by those that need it."""
+"""The subcommands of `scan-bridge-health`.
+
+The timer runs `check --unless-checked-within` every minute and mostly has nothing to do: what takes long to import is
+imported only where it is needed.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,10 @@ from pathlib import Path
 from bridge.command_line import say_if_root
 from bridge.config_file import ConfigError
 from bridge.system import journal
-from healthcheck.act import notify_test
-from healthcheck.act.apprise_urls import SpareNotifier
-from healthcheck.check import BY_TIMER, AlreadyRunning, Inspector, last_completed, run_check
 from healthcheck.config.settings import HealthConfig, load
 from healthcheck.keep import mute
 from healthcheck.keep.mute import Mute, MuteError
-from healthcheck.keep.state import StateError, Store
+from healthcheck.keep.state import StateError, Store, last_completed
 from healthcheck.model.report import Report
 from healthcheck.observe.beside import load_all
 from healthcheck.present import terminal
@@ -66,14 +67,17 @@ def _check_all(arguments: argparse.Namespace) -> int:
 
 def _look(arguments: argparse.Namespace, config: HealthConfig) -> Report | None:
     """One check, as told; None if there was nothing to do."""
-    if not arguments.act:
-        return Inspector(config).inspect()
     if recent := arguments.unless_checked_within:
-        last = last_completed(config)
+        last = last_completed(config.health)
         now = datetime.now(UTC)
         if last is not None and now - recent < last <= now:
             _nothing_to_do(f"the last check completed {duration((now - last).total_seconds())} ago")
             return None
+    from healthcheck.act.apprise_urls import SpareNotifier
+    from healthcheck.check import BY_TIMER, AlreadyRunning, Inspector, run_check
+
+    if not arguments.act:
+        return Inspector(config).inspect()
     try:
         return run_check(config, SpareNotifier(config.health), by=BY_TIMER)
     except AlreadyRunning as error:
@@ -148,6 +152,9 @@ def _automations(arguments: argparse.Namespace) -> int:
 
 
 def _notify_test(arguments: argparse.Namespace) -> int:
+    from healthcheck.act import notify_test
+    from healthcheck.act.apprise_urls import SpareNotifier
+
     config = load(arguments.config)
     ways: dict[str, notify_test.Send] = {}
     try:

@@ -63,6 +63,14 @@ class State:
 _ADAPTER = TypeAdapter(State)
 
 
+def last_completed(health: Health) -> datetime | None:
+    """When the last check completed, whoever ran it; None if never or unknown. Never raises."""
+    try:
+        return Store(health).load(may_repair=False).completed_at
+    except StateError:
+        return None
+
+
 class Store:
     """The state's two places: its directory, and a spare one on another file system for when that is full."""
 

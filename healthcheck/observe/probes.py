@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-import queue
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,16 +32,15 @@ from healthcheck.model.observation import (
     Unknown,
     value_of,
 )
-from healthcheck.observe import cluster, commands, disk, journal, systemd
+from healthcheck.observe import cluster, commands, disk, journal, side_by_side, systemd
 from healthcheck.observe.cluster import MapAnswers
 from healthcheck.observe.commands import CommandError, CommandTimeout
+from healthcheck.observe.side_by_side import Outcome
 from healthcheck.observe.systemd import NoSuchUnit, UnitAnswers
 
 # What a probe waits for ends before the wait for the probe does, so that it can say what it waited for.
 INNER_SHARE = 0.8
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-Outcome = object | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_look: Lef
             "disk": lambda: _look_at_disk(config, inner_s, hung_look),
             "journal": lambda: journal.read_journal(health, cursor, inner_s),
         }
-    outcomes = side_by_side(jobs, health.probe_timeout_s)
+    outcomes = side_by_side.run(jobs, health.probe_timeout_s)
     in_map, clock = _in_map(outcomes["map"], started)
     unit = outcomes.get("unit")
     scope = _scope(health.scope, unit)
@@ -104,32 +101,6 @@ def observe(config: HealthConfig, previous: PreviousCheck | None, hung_look: Lef
         bridges=_bridges(in_map.statuses),
     )
     return Observed(snapshot, hung_look)
-
-
-def side_by_side(jobs: Mapping[str, Callable[[], object]], deadline_s: float) -> dict[str, Outcome]:
-    """Run every job at once; each gives its result, what it raised, or TimeoutError after `deadline_s`.
-
-    The threads are daemons: one that hangs for ever is left behind and does not keep the process from ending.
-    """
-    done: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
-
-    def run(name: str, job: Callable[[], object]) -> None:
-        try:
-            done.put((name, job()))
-        except Exception as error:  # noqa: BLE001  # whatever a probe raises is its answer
-            done.put((name, error))
-
-    for name, job in jobs.items():
-        threading.Thread(target=run, args=(name, job), name=f"probe-{name}", daemon=True).start()
-    outcomes: dict[str, Outcome] = {name: TimeoutError(f"no answer within {deadline_s:g} s") for name in jobs}
-    deadline = time.monotonic() + deadline_s
-    for _ in jobs:
-        try:
-            name, outcome = done.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            break
-        outcomes[name] = outcome
-    return outcomes
 
 
 def reason_of(outcome: Outcome) -> str:

@@ -21,8 +21,9 @@ from prefect.states import Failed
 
 from bridge.config_file import DEFAULT_CONFIG_PATH, ConfigError
 from bridge.system import journal
-from healthcheck.check import BY_PREFECT, AlreadyRunning, last_completed, run_check
+from healthcheck.check import BY_PREFECT, AlreadyRunning, run_check
 from healthcheck.config.settings import HealthConfig, load
+from healthcheck.keep.state import last_completed
 from healthcheck.model.report import Report
 from healthcheck.observe.beside import load_all
 from healthcheck.prefect import claims, late_runs, run_view
@@ -42,7 +43,7 @@ def health_check() -> State[None]:
         config = _config(name)
     except ConfigError as error:
         return Failed(name="Misconfigured", message=str(error))
-    if late_runs.is_overtaken(flow_run.scheduled_start_time, last_completed(config), datetime.now(UTC)):
+    if late_runs.is_overtaken(flow_run.scheduled_start_time, last_completed(config.health), datetime.now(UTC)):
         state = run_view.skipped("a check has completed since this run was due")
     else:
         try:
@@ -96,7 +97,9 @@ def _clear_late_runs(config: HealthConfig) -> None:
     if deployment.id is None:  # run by hand, outside any deployment
         return
     try:
-        ended = late_runs.clear(UUID(deployment.id), UUID(flow_run.id), last_completed(config), datetime.now(UTC))
+        ended = late_runs.clear(
+            UUID(deployment.id), UUID(flow_run.id), last_completed(config.health), datetime.now(UTC)
+        )
     except Exception as error:  # noqa: BLE001  # the check has completed; the next run clears them
         log.warning("late runs not cleared: %s: %s", type(error).__name__, error)
         return

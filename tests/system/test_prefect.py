@@ -158,7 +158,8 @@ def test_a_full_disk_ends_the_prefect_server_and_is_told_once(
         until(lambda: failed_with(prefect, "74"), FAILS_S, prefect.log)
         begin_watching(watch)
         told = until_told(prefect, inbox)
-        assert f"{SERVER} is failed: it cannot write: 0 MB left in" in told or "No space left" in told
+        assert SERVER in told
+        until_reason(watch, f"{SERVER} is failed: it cannot write: ")
         assert logged(prefect) - before < MOST_LINES
         for _ in range(5):
             watch.check()
@@ -182,8 +183,8 @@ def test_a_damaged_database_of_prefect_is_named_and_the_documented_recovery_work
         until(lambda: failed_with(prefect, "65"), FAILS_S, prefect.log)
         begin_watching(watch)
         told = until_told(prefect, inbox)
-        assert f"{SERVER} is failed: its database" in told
-        assert "is damaged" in told
+        assert SERVER in told
+        until_reason(watch, f"{SERVER} is failed: its database")
         assert logged(prefect) - before < MOST_LINES
         machine.run("systemctl", "stop", SERVER)
         machine.run("sh", "-c", f"cd {FOLDER} && mkdir -p damaged && mv prefect.db* damaged/")
@@ -232,6 +233,15 @@ def until_told(prefect: Prefect, inbox: Inbox) -> str:
         return next((message.body for message in inbox.to("ops") if PREFECT_SILENT in message.subject), "")
 
     return until(found, RUN_S, lambda: f"{inbox.messages}\n{prefect.log()}")
+
+
+def until_reason(watch: Watch, reason: str) -> None:
+    """Check until the alert gives this reason: a check at the moment of a retry finds the unit activating."""
+
+    def given() -> bool:
+        return any(reason in sentence for sentence in watch.check()[PREFECT_SILENT]["sentences"])
+
+    until(given, RUN_S, lambda: f"{watch.alerts()}\n{watch.log()}")
 
 
 def logged(prefect: Prefect) -> int:

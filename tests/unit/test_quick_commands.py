@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support import process
 
+from healthcheck.config.settings import load
+from healthcheck.keep.state import State, Store
 from healthcheck.observe import disk_look
 
 pytestmark = pytest.mark.exhaustive
@@ -54,6 +57,19 @@ def test_a_check_imports_neither_pyarrow_nor_prefect_nor_what_makes_metrics(tmp_
     assert imported.isdisjoint(
         ("apprise", "numpy", "prefect", "prometheus_client", "pyarrow", "pydantic_settings", "rich")
     )
+
+
+def test_the_timer_that_finds_a_recent_check_imports_no_more_than_it_takes_to_see_that(tmp_path: Path) -> None:
+    file = tmp_path / "scan-bridge.toml"
+    file.write_text(f'source.root = "{tmp_path}"\nhealth.state_dir = "{tmp_path}"\n')
+    settings = load(file)
+    Store(settings.health).save(State(completed_at=datetime.now(UTC)))
+    due = ("--act", "--unless-checked-within", "30m")
+    done = imported_by("healthcheck.cli", "check", "--config", str(file), *due)
+    assert (done.returncode, done.stdout) == (0, "")
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "healthcheck.keep.state" in imported
+    assert imported.isdisjoint(("asyncio", "hazelcast", "healthcheck.check", "healthcheck.observe.probes"))
 
 
 def test_a_bridge_publishes_its_first_scan_without_what_it_needs_later() -> None:

@@ -346,9 +346,9 @@ def test_what_one_way_of_checking_told_the_other_does_not_tell_again(world: Worl
 
 
 def test_the_last_completed_check_is_known(world: World) -> None:
-    assert check.last_completed(world.config()) is None
+    assert state.last_completed(world.config().health) is None
     world.check()
-    assert check.last_completed(world.config()) == NOW + timedelta(seconds=60)
+    assert state.last_completed(world.config().health) == NOW + timedelta(seconds=60)
 
 
 def test_a_state_that_can_be_written_nowhere_stops_the_check_before_it_sends_anything(world: World) -> None:

@@ -15,7 +15,7 @@ from bridge.config import Source
 from healthcheck.check import Inspector
 from healthcheck.config.settings import Health, HealthConfig
 from healthcheck.model.observation import DiskView, value_of
-from healthcheck.observe import commands, disk_look, probes
+from healthcheck.observe import commands, disk_look, side_by_side
 from healthcheck.observe.commands import CommandTimeout
 
 pytestmark = [pytest.mark.root, pytest.mark.fuse]
@@ -62,7 +62,7 @@ def looks_at(folder: Path) -> list[int]:
 
 def test_a_program_that_cannot_be_killed_is_known_within_the_deadline_of_its_probe(dead_folder: Path) -> None:
     def left_behind() -> bool:
-        outcome = probes.side_by_side({"disk": lambda: commands.run(["stat", str(dead_folder)], 0.8)}, 1.0)["disk"]
+        outcome = side_by_side.run({"disk": lambda: commands.run(["stat", str(dead_folder)], 0.8)}, 1.0)["disk"]
         return isinstance(outcome, CommandTimeout) and outcome.left is not None
 
     eventually(left_behind, 60, "its process is not known")  # a busy machine may take longer than a deadline

@@ -7,7 +7,6 @@ import mmap
 import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -334,39 +333,7 @@ def test_while_an_earlier_look_still_hangs_no_other_is_started() -> None:
         process.kill(child)
 
 
-# --- Side by side --------------------------------------------------------------------------------------------------
-
-
-def test_a_probe_that_hangs_or_raises_costs_its_own_answer_only() -> None:
-    release = threading.Event()
-
-    def hang() -> None:
-        release.wait(60)
-
-    def fail() -> None:
-        raise ValueError("broken")
-
-    outcomes = probes.side_by_side({"hangs": hang, "fails": fail, "works": lambda: 7}, 0.3)
-    release.set()
-    assert isinstance(outcomes["hangs"], TimeoutError)
-    assert isinstance(outcomes["fails"], ValueError)
-    assert outcomes["works"] == 7
-
-
-def test_probes_run_at_the_same_time() -> None:
-    both = threading.Barrier(2)
-    outcomes = probes.side_by_side({"a": lambda: both.wait(20), "b": lambda: both.wait(20)}, 30)
-    assert sorted(outcomes.values()) == [0, 1]  # type: ignore[type-var]
-
-
-@pytest.mark.exhaustive
-def test_a_probe_that_hangs_does_not_keep_the_process_from_ending() -> None:
-    script = (
-        "import threading\n"
-        "from healthcheck.observe import probes\n"
-        "probes.side_by_side({'hangs': lambda: threading.Event().wait()}, 0.1)\n"
-    )
-    process.run([sys.executable, "-c", script], check=True)
+# --- All of them ------------------------------------------------------------------------------------------------------
 
 
 def test_on_a_host_that_does_not_know_the_unit_only_the_cluster_is_looked_at(tmp_path: Path) -> None:
