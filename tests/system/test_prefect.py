@@ -239,7 +239,7 @@ def until_reason(watch: Watch, reason: str) -> None:
     """Check until the alert gives this reason: a check at the moment of a retry finds the unit activating."""
 
     def given() -> bool:
-        return any(reason in sentence for sentence in watch.check()[PREFECT_SILENT]["sentences"])
+        return any(reason in sentence for sentence in watch.check()[PREFECT_SILENT]["words"])
 
     until(given, RUN_S, lambda: f"{watch.alerts()}\n{watch.log()}")
 

@@ -619,6 +619,14 @@ def test_few_files_are_judged_over_windows_the_bridge_was_up_for(
     assert judged(snapshot(status=bridge), earlier())["few_files"].severity is severity
 
 
+def test_the_first_scan_after_a_pause_counts_though_the_bridges_status_is_older_than_it() -> None:
+    none = {"files_per_min_1m": 0.0, "files_per_min_5m": 0.0}
+    found = judged(snapshot(status=status(4, **none), entry=entry(1)), earlier())["few_files"]
+    assert (found.severity, found.text) == (Severity.OK, "1 scans published in the last minute, 1 in the last 5 min")
+    known = judged(snapshot(status=status(1, **none), entry=entry(4)), earlier())["few_files"]
+    assert known.severity is Severity.CRITICAL
+
+
 def test_few_files_are_explained_by_stale_data_and_stale_data_by_what_is_down() -> None:
     none = status(files_per_min_1m=0.0, files_per_min_5m=0.0)
     stopped_producer = judged(snapshot(**OLD, status=none), earlier(**BEFORE_OLD))
