@@ -66,11 +66,12 @@ build_release() {
     trap - EXIT
 }
 
-# Into the Python $1: the locked packages, then the project from its sources $2. Nothing is resolved.
+# Into the Python $1: the project from its sources $2, which may not build, then the locked packages. Nothing is
+# resolved.
 fill() {
     pip_install "$1" --quiet --no-compile --require-hashes --requirement "$SOURCE/requirements/build.txt" || return 1
-    in_batches "$(lock_in_use)" pip_install "$1" --quiet --no-compile || return 1
     pip_install "$1" --quiet --no-compile --no-index "$2" || return 1
+    in_batches "$(lock_in_use)" pip_install "$1" --quiet --no-compile || return 1
     local problems
     problems=$("$1" -m pip --disable-pip-version-check check) || { echo "$problems"; return 1; }
 }

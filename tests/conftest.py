@@ -95,9 +95,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in MADE_ONCE & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group(fixture))
 
-    def rank(item: pytest.Item) -> int:
+    def rank(item: pytest.Item) -> tuple[int, str]:
         by_folder = LONGEST_FIRST.get(item.path.relative_to(TESTS).parts[0], 4)
-        return 0 if item.get_closest_marker("xdist_group") else by_folder
+        groups = "_".join(mark.args[0] for mark in item.iter_markers("xdist_group"))
+        return (0, groups) if groups else (by_folder, "")
 
     items.sort(key=rank)
     for mark, reason in unmet():

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,11 +23,11 @@ from typing import Any, NamedTuple, TypeVar
 import hazelcast
 import pyarrow as pa
 from support import process
+from support.polling import poll
 
 # The command as it is installed beside this Python.
 COMMAND = (sys.executable, str(Path(sys.executable).with_name("scan-bridge")))
 DEADLINE_S = 30.0  # for what takes milliseconds on an idle machine
-LONGEST_PAUSE_S = 0.05  # many conditions ask a Hazelcast member, or start a command
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 T = TypeVar("T")
@@ -40,13 +39,9 @@ def eventually(condition: Callable[[], T], complaint: str | Callable[[], str], d
     Raises:
         AssertionError: it was not true within `deadline_s`.
     """
-    end, pause_s = time.monotonic() + deadline_s, 0.005
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline_s:g} s: {complaint() if callable(complaint) else complaint}")
-        time.sleep(pause_s)
-        pause_s = min(1.5 * pause_s, LONGEST_PAUSE_S)
-    return value
+    if value := poll(condition, deadline_s):
+        return value
+    raise AssertionError(f"not within {deadline_s:g} s: {complaint() if callable(complaint) else complaint}")
 
 
 # ---- the producer

@@ -31,14 +31,18 @@ PACKAGES = (
     "systemd-sysv",
 )
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+GENERATORS = "systemd/system-generators"
 BUILD_TIMEOUT_S = 900
 
 
 def rootfs() -> Path:
     """A Debian root with systemd, polkit and Python, and nothing of this project. Built if missing."""
-    return cached(
-        f"rootfs-{short_hash(SUITE, *PACKAGES, HOSTS)}", lambda root: debootstrap(root, SUITE, PACKAGES), keep=2
-    )
+
+    def make(root: Path) -> None:
+        debootstrap(root, SUITE, PACKAGES)
+        mask(root, GENERATORS)
+
+    return cached(f"rootfs-{short_hash(SUITE, *PACKAGES, HOSTS, GENERATORS)}", make, keep=2)
 
 
 def wheelhouse(suite: str = SUITE, root: Callable[[], Path] = rootfs) -> Path:
@@ -66,6 +70,14 @@ def debootstrap(target: Path, suite: str, packages: Sequence[str]) -> None:
     (target / "etc/hosts").write_text(HOSTS)
     for archive in (target / "var/cache/apt/archives").glob("*.deb"):
         archive.unlink()
+
+
+def mask(root: Path, folder: str) -> None:
+    """Keep systemd from running these programs: at each `daemon-reload` they take a third of its time, for nothing."""
+    masks = root / "etc" / folder
+    masks.mkdir(parents=True)
+    for program in (root / "lib" / folder).iterdir():
+        (masks / program.name).symlink_to("/dev/null")
 
 
 def _download_wheels(base: Path, wheels: Path) -> None:

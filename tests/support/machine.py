@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +19,11 @@ from typing import Self, TypeVar
 
 from support import leftovers, process
 from support.host import COMMAND_TIMEOUT_S, Host, command
+from support.polling import poll
 
 T = TypeVar("T")
 
 BOOT_TIMEOUT_S = 60
-POLL_S = 0.2  # what is polled is mostly a command in the machine, which costs as much as what it waits for
 _numbers = itertools.count(1)
 
 
@@ -34,13 +33,9 @@ def until(condition: Callable[[], T], timeout_s: float, what: str | Callable[[],
     Raises:
         TimeoutError: `timeout_s` seconds passed; the message is `what`.
     """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        if result := condition():
-            return result
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {timeout_s} s: {what if isinstance(what, str) else what()}")
-        time.sleep(POLL_S)
+    if result := poll(condition, timeout_s):
+        return result
+    raise TimeoutError(f"after {timeout_s} s: {what if isinstance(what, str) else what()}")
 
 
 class Machine(Host):

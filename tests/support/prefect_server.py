@@ -1,4 +1,4 @@
-"""A real Prefect server for tests: one a session, shared; a test may also have one of its own to stop and start.
+"""A real Prefect server for tests: one, shared; a test may also have one of its own to stop and start.
 
 Loopback only, SQLite in a temporary folder, telemetry off. Its loops are faster than shipped, so that tests wait less;
 what it decides is the same.
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,13 +22,13 @@ from uuid import UUID
 import pytest
 from support import prefect_database, process
 from support.hazelcast_member import free_port
+from support.polling import poll
 
 if TYPE_CHECKING:  # every test run loads this; few need Prefect, which takes long to import
     from prefect.client.orchestration import SyncPrefectClient
 
 START_S = 240.0  # ten seconds on an idle machine
 LOG_S = 60.0
-POLL_S = 0.4  # each question costs the server what a check costs it
 
 T = TypeVar("T")
 
@@ -66,6 +65,11 @@ class PrefectServer:
         self._process = process.start(command, env=environment, stdout=self._log)
         eventually(self._answers, START_S, "the Prefect server does not answer")
         return self
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not stopped since."""
+        return self._process is not None
 
     def stop(self) -> None:
         """End it at once; what it had committed stays."""
@@ -136,12 +140,9 @@ def eventually(condition: Callable[[], T], deadline_s: float, complaint: str | C
     Raises:
         AssertionError: it was not true within `deadline_s`.
     """
-    end = time.monotonic() + deadline_s
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"{complaint() if callable(complaint) else complaint} (after {deadline_s:g} s)")
-        time.sleep(POLL_S)
-    return value
+    if value := poll(condition, deadline_s):
+        return value
+    raise AssertionError(f"{complaint() if callable(complaint) else complaint} (after {deadline_s:g} s)")
 
 
 def run_log(client: SyncPrefectClient, run: UUID) -> str:
@@ -166,10 +167,27 @@ def running() -> Iterator[PrefectServer]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[PrefectServer]:
-    """A running server, shared by the whole session."""
-    with running() as server:
-        yield server
+def shared_prefect_server() -> Iterator[PrefectServer]:
+    """The shared server, not started."""
+    server = PrefectServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def prefect_server(shared_prefect_server: PrefectServer) -> PrefectServer:
+    """The shared server, running."""
+    return shared_prefect_server if shared_prefect_server.is_running else shared_prefect_server.start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the shared server with the last test that has it (they follow each other): at rest it takes 3 % of a core."""
+    shared = "shared_prefect_server"
+    if shared in getattr(nextitem, "fixturenames", ()):
+        return
+    if isinstance(server := getattr(item, "funcargs", {}).get(shared), PrefectServer):
+        server.stop()
 
 
 @pytest.fixture
