@@ -21,7 +21,8 @@ from support.unmet import unmet
 
 pytest_plugins = ["support.prefect_server"]
 TESTS = Path(__file__).parent
-LONGEST_FIRST = {"system": 1, "e2e": 2, "integration": 3}  # the rest after them, before them what one worker must do
+# Before them what one worker must do; after them the long ones of the rest, then the quick ones.
+LONGEST_FIRST = {"system": 1, "e2e": 2, "integration": 3}
 MADE_ONCE = {"prefect_server", "chromium"}
 WATCHMAN = pytest.StashKey[Watchman]()
 
@@ -96,7 +97,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(fixture))
 
     def rank(item: pytest.Item) -> tuple[int, str]:
-        by_folder = LONGEST_FIRST.get(item.path.relative_to(TESTS).parts[0], 4)
+        of_the_rest = 4 if item.get_closest_marker("exhaustive") else 5
+        by_folder = LONGEST_FIRST.get(item.path.relative_to(TESTS).parts[0], of_the_rest)
         groups = "_".join(mark.args[0] for mark in item.iter_markers("xdist_group"))
         return (0, groups) if groups else (by_folder, "")
 
