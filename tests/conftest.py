@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the workers of pytest-xdist are part of this run
         config.stash[WATCHMAN] = Watchman()
         keep_mounts_private()
+    gc.disable()
 
 
 def _started(member: Member) -> Member:
@@ -111,6 +112,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what was collected stays: to look through it for garbage takes a second each time
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
