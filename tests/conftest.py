@@ -6,6 +6,7 @@ that mark from running (scripts/debian.sh knows it); in CI that is a failure. No
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
@@ -34,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[WATCHMAN] = Watchman()
         keep_mounts_private()
     gc.disable()
+    atexit.register(gc.freeze)  # nor is anything looked through once more at the end
 
 
 def _started(member: Member) -> Member:
