@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.machine, pytest.mark.quick]
 GROUP = f"/sys/fs/cgroup/system.slice/{UNIT}"
 HEALTH = "/opt/scan-bridge/bin/scan-bridge-health"
 MIB = 1024**2
-# What systemd says in its log of a setting that the machine cannot carry out. (That a start failed, of an earlier test
-# say, is no setting's fault.)
-NOT_IN_FORCE = "(not supported|does not support|Failed to (?!start )|ignoring|isn't available|Unknown key)"
+# What systemd says in its log of a setting that the machine cannot carry out. (That the unit's start failed, an earlier
+# one say, is said of no setting.)
+NOT_IN_FORCE = f"(not supported|does not support|Failed to (?!start {UNIT} )|ignoring|isn't available|Unknown key)"
 
 
 @pytest.fixture
