@@ -38,7 +38,7 @@ def test_it_imports_nothing_that_takes_time(command: str, arguments: list[str], 
     done = imported_by(command, *arguments)
     assert done.returncode == 0
     assert done.stdout
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    imported = modules(done)
     assert "argparse" in imported
     assert imported.isdisjoint((*SLOW, *more))
 
@@ -52,7 +52,7 @@ def test_a_check_imports_neither_pyarrow_nor_prefect_nor_what_makes_metrics(tmp_
     """)
     done = imported_by("healthcheck.cli", "check", "--config", str(file))
     assert done.returncode == 2  # Hazelcast is away
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    imported = modules(done)
     assert "hazelcast" in imported
     assert imported.isdisjoint(
         ("apprise", "numpy", "prefect", "prometheus_client", "pyarrow", "pydantic_settings", "rich")
@@ -67,14 +67,14 @@ def test_the_timer_that_finds_a_recent_check_imports_no_more_than_it_takes_to_se
     due = ("--act", "--unless-checked-within", "30m")
     done = imported_by("healthcheck.cli", "check", "--config", str(file), *due)
     assert (done.returncode, done.stdout) == (0, "")
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    imported = modules(done)
     assert "healthcheck.keep.state" in imported
     assert imported.isdisjoint(("asyncio", "hazelcast", "healthcheck.check", "healthcheck.observe.probes"))
 
 
 def test_a_bridge_publishes_its_first_scan_without_what_it_needs_later() -> None:
     done = process.run([sys.executable, "-X", "importtime", "-c", "import bridge.service.daemon"])
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    imported = modules(done)
     assert "pyarrow" in imported
     assert imported.isdisjoint(("bridge.service.prometheus", "prometheus_client", "pydantic_settings", "rich"))
 
@@ -91,3 +91,8 @@ def imported_by(command: str, *arguments: str) -> subprocess.CompletedProcess[st
     """Run a command; standard error tells what it has imported. (An editable install imports more by itself.)"""
     script = f"import sys; from {command} import main; sys.exit(main(sys.argv[1:]))"
     return process.run([sys.executable, "-X", "importtime", "-c", script, *arguments])
+
+
+def modules(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """What it has imported."""
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
