@@ -33,6 +33,7 @@ ANSWER_S = 10.0
 VERIFY_S = 60.0  # between two whole readings of the database, or longer:
 VERIFY_SHARE = 0.001  # they take at most this share of the time
 STOP_S = 15.0
+MEMO = "memo_store.toml"  # in PREFECT_HOME, by Prefect's default for PREFECT_SERVER_MEMO_STORE_PATH
 DATABASE_URLS = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def main() -> int:
     notify = Notify()
     problem = unusable(home, database)
     if problem is None:
+        forget_what_is_gone(home, database)
         with subprocess.Popen([sys.executable, "-P", "-m", "prefect", "server", "start"]) as server:
             problem = _watch(server, home, database, notify, stop)
             _end(server)
@@ -70,6 +72,12 @@ def unusable(home: Path, database: Path | None) -> tuple[int, str] | None:
             f"its database {database} is damaged: {problem}; what to do: alerts.md, Prefect's database",
         )
     return None
+
+
+def forget_what_is_gone(home: Path, database: Path | None) -> None:
+    """Let the server register its kinds of block in a new database: it takes them for registered if it ever did so."""
+    if database and not database.exists():
+        (home / MEMO).unlink(missing_ok=True)
 
 
 def no_room(folder: Path) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,13 @@ class LocalServer:
 
     def until_it_answers(self) -> None:
         eventually(lambda: answers(f"http://127.0.0.1:{self.port}/api"), START_S, self.log.read_text)
+
+    def kinds_of_block(self) -> set[str]:
+        """The slugs of the block types that it has, as Prefect's page shows them."""
+        url = f"http://127.0.0.1:{self.port}/api/block_types/filter"
+        asked = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
+        with urllib.request.urlopen(asked, timeout=ENDS_S) as answer:
+            return {kind["slug"] for kind in json.load(answer)}
 
     def ended(self) -> int:
         """Its exit status, once it has ended."""
@@ -112,6 +121,7 @@ def test_a_damaged_database_ends_it_and_it_starts_with_a_new_one(local: LocalSer
     database.rename(database.with_suffix(".damaged"))
     local.start()
     local.until_it_answers()
+    assert "slack-webhook" in local.kinds_of_block(), "the form that an operator fills in"
     local.process.terminate()
     assert local.ended() == 0
 
