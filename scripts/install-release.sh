@@ -59,8 +59,8 @@ build_release() {
         # The scripts name the Python they were made with: it will be elsewhere.
         grep -rlI --null -F "$DESTDIR" "$release/bin" "$release/pyvenv.cfg" | xargs -0 -r sed -i "s|$DESTDIR||g"
     fi
-    # It names the copy of the sources, which is gone.
-    rm -f "$release"/lib/python3.*/site-packages/scan_bridge-*.dist-info/direct_url.json
+    # They name the copy of the sources, which is gone, and its time.
+    rm -f "$release"/lib/python3.*/site-packages/scan_bridge-*.dist-info/{direct_url,uv_cache}.json
     compile_all "$release"
     rm -rf "$TMPDIR"
     trap - EXIT
@@ -69,11 +69,13 @@ build_release() {
 # Into the Python $1: the project from its sources $2, which may not build, then the locked packages. Nothing is
 # resolved.
 fill() {
-    pip_install "$1" --quiet --no-compile --require-hashes --requirement "$SOURCE/requirements/build.txt" || return 1
-    pip_install "$1" --quiet --no-compile --no-index "$2" || return 1
-    in_batches "$(lock_in_use)" pip_install "$1" --quiet --no-compile || return 1
-    local problems
-    problems=$("$1" -m pip --disable-pip-version-check check) || { echo "$problems"; return 1; }
+    # Its cache is where the release is: what is there need not be copied.
+    local -x UV_CACHE_DIR=$TMPDIR/uv-cache
+    get_uv "$1" "$TMPDIR/uv"
+    install_packages "$1" --require-hashes --requirement "$SOURCE/requirements/build.txt" || return 1
+    install_packages "$1" "$2" || return 1
+    in_batches "$(lock_in_use)" install_packages "$1" || return 1
+    check_packages "$1"
 }
 
 # Remove from release $1 what built it, and of pyarrow what no program here uses: a quarter of the whole.
@@ -113,10 +115,11 @@ do_wheels() {
     get_pip "$venv/bin/python" "$venv/pip"
     local -x PYTHONPATH=$venv/pip
     # A package that comes as source is asked for its metadata by the locked setuptools.
-    { pip_install "$venv/bin/python" --quiet --require-hashes --requirement "$SOURCE/requirements/build.txt" &&
+    { install_packages "$venv/bin/python" --require-hashes --requirement "$SOURCE/requirements/build.txt" &&
         in_batches build pip_download "$venv/bin/python" "$folder" &&
         in_batches prefect pip_download "$venv/bin/python" "$folder"; } ||
         die "not everything could be downloaded; the reason is above"
+    in_batches uv pip_download "$venv/bin/python" "$folder" || say "no uv for this host: there it will be pip that installs them"
     say "on a host with $("$PYTHON" -V) and without a network, from this checkout: sudo make install WHEELS=$(printf %q "$folder")"
 }
 

@@ -3,6 +3,7 @@
 # Sourced, never run. Nothing here resolves anything, so no release of today can change what is installed.
 
 BATCH=20 # packages between two lines that say how far it is
+UV=      # what get_uv has found
 
 # The version of package $1 in requirements/$1.txt or requirements/$2.txt.
 locked_version() {
@@ -21,18 +22,19 @@ with zipfile.ZipFile(wheels[0]) as wheel:
 EOF
 }
 
-# Sets UV to a uv that the Python $1 (with pip) has fetched, if there is none yet; to nothing where it cannot be had.
-# uv does what pip does, several times as fast.
+# Sets UV to the uv in the folder $2, fetched by the Python $1 (with pip) if it is not there; to nothing where it cannot
+# be had. uv does what pip does, several times as fast.
 get_uv() {
-    local folder
-    folder="$CACHE/uv-$(locked_version uv)"
-    UV=$folder/bin/uv
-    if ! "$UV" --version >/dev/null 2>&1; then
+    local folder=$2
+    UV=
+    if ! "$folder/bin/uv" --version >/dev/null 2>&1; then
         rm -rf "$folder" "$folder.partial"
-        pip_install "$1" --quiet --target "$folder.partial" --requirement "$SOURCE/requirements/uv.txt" 2>/dev/null &&
-            "$folder.partial/bin/uv" --version >/dev/null 2>&1 && mv "$folder.partial" "$folder" || UV=
+        install_packages "$1" --target "$folder.partial" --requirement "$SOURCE/requirements/uv.txt" 2>/dev/null &&
+            "$folder.partial/bin/uv" --version >/dev/null 2>&1 || return 0
+        mv "$folder.partial" "$folder"
     fi
-    [[ -z $UV ]] || tell_uv "$1"
+    UV=$folder/bin/uv
+    [[ -n ${WHEELS:-} ]] || tell_uv "$1"
 }
 
 # uv does not read pip's settings; those that lead to the packages are handed to it.
@@ -48,12 +50,24 @@ tell_uv() {
     done < <("$1" -m pip config list 2>/dev/null)
 }
 
-# `pip install` by the Python $1: from the folder WHEELS alone, if that is set.
-pip_install() {
-    local python=$1 place=()
+# `pip install` by the Python $1, or by uv where there is one: from the folder WHEELS alone, if that is set. Compiles
+# nothing.
+install_packages() {
+    local python=$1 how=(--quiet --no-deps --no-build-isolation)
     shift
-    [[ -z ${WHEELS:-} ]] || place=(--no-index --find-links "$WHEELS")
-    "$python" -m pip --disable-pip-version-check install --no-deps --no-build-isolation --use-pep517 "${place[@]}" "$@"
+    [[ -z ${WHEELS:-} ]] || how+=(--no-index --find-links "$WHEELS")
+    if [[ -n $UV ]]; then
+        "$UV" pip install --python "$python" "${how[@]}" "$@" && return
+        echo "uv could not install them; trying pip" >&2
+    fi
+    "$python" -m pip --disable-pip-version-check install --no-compile --use-pep517 "${how[@]}" "$@"
+}
+
+# Says what the packages of the Python $1 lack, and fails if they lack anything.
+check_packages() {
+    local problems check=("$1" -m pip --disable-pip-version-check check)
+    [[ -z $UV ]] || check=("$UV" pip check --python "$1")
+    problems=$("${check[@]}" 2>&1) || { echo "$problems"; return 1; }
 }
 
 # `pip download` into the folder $2; one or two packages are sources, all others are wheels.
@@ -61,17 +75,6 @@ pip_download() {
     local python=$1 folder=$2
     shift 2
     "$python" -m pip --disable-pip-version-check download --quiet --no-deps --no-build-isolation --use-pep517 --dest "$folder" "$@"
-}
-
-# The same by uv where there is one.
-install_packages() {
-    local python=$1
-    shift
-    if [[ -n ${UV:-} ]]; then
-        "$UV" pip install --quiet --python "$python" --no-deps --no-build-isolation "$@" && return
-        echo "uv could not install them; trying pip" >&2
-    fi
-    pip_install "$python" --quiet "$@"
 }
 
 # Install what requirements/$2.txt names for the Python $1, and say how far it is.

@@ -47,7 +47,7 @@ def rootfs() -> Path:
 
 def wheelhouse(suite: str = SUITE, root: Callable[[], Path] = rootfs) -> Path:
     """A folder with the locked packages, downloaded by the root's own Python. Filled if missing."""
-    locks = (REPOSITORY / "requirements" / name for name in ("build.txt", "prefect.txt"))
+    locks = (REPOSITORY / "requirements" / name for name in ("build.txt", "prefect.txt", "uv.txt"))
     name = f"wheels-{short_hash(suite, *(lock.read_text() for lock in locks))}"
     return cached(name, lambda folder: _download_wheels(root(), folder), keep=4)
 

@@ -80,8 +80,17 @@ def make_fails(machine: Machine, target: str, source: str = SOURCE, *variables: 
     return result.stdout + result.stderr
 
 
+def installed_by(machine: Machine) -> str:
+    """What installed the packages: "uv" or "pip"."""
+    return machine.run(
+        "sh", "-c", "cat /opt/scan-bridge/lib/python3.*/site-packages/pyarrow-*.dist-info/INSTALLER"
+    ).stdout.strip()
+
+
 def test_a_first_install_is_complete_and_says_what_to_type_next(fresh: Machine) -> None:
     output = make(fresh, "install", PREFECT="no")
+    assert installed_by(fresh) == "uv"
+    assert fresh.run("sh", "-c", "ls -d /root/.cache /root/.local || true").stdout == "", "uv leaves nothing behind"
     commands = [line.strip().split("  ")[0] for line in output.split("Next:")[1].splitlines() if line.strip()]
     assert len(commands) == 3
     assert commands[1] == "systemctl enable --now dolphin-scan-bridge"
@@ -251,14 +260,16 @@ def test_another_prefix_and_user_are_used_throughout_and_remembered(
 
 
 def test_destdir_stages_a_tree_that_works_when_moved_and_touches_nothing_else(fresh: Machine) -> None:
+    fresh.run("sh", "-c", f"mkdir /root/wheels && ln -s {WHEELS}/* /root/wheels && rm /root/wheels/uv-*")
     before = files(fresh, *TOUCHED)
     copy_source(fresh, COPY)
     fresh.run("chmod", "--recursive", "go=", COPY)  # as cloned with umask 077
-    make(fresh, "install", source=COPY, PREFECT="no", DESTDIR="/root/stage")
+    make(fresh, "install", source=COPY, PREFECT="no", DESTDIR="/root/stage", WHEELS="/root/wheels")
     assert files(fresh, *TOUCHED) == before
     assert fresh.run("id", "dolphin", check=False).returncode != 0
     assert fresh.run("sh", "-c", "grep -rl /root/stage /root/stage || true").stdout == ""
     fresh.run("sh", "-c", "cp -a /root/stage/. / && systemd-sysusers && systemctl daemon-reload && rm -r /root/stage")
+    assert installed_by(fresh) == "pip", "there was no uv for it"
     assert fresh.run("find", "/opt/scan-bridge/", "!", "-perm", "-a=r").stdout == ""
     assert fresh.run("scan-bridge", "--version").stdout.startswith("scan-bridge ")
     fresh.run("chgrp", "dolphin", CONFIG)

@@ -21,7 +21,7 @@ def checkout(tmp_path: Path) -> Path:
     checkout = tmp_path / "a checkout"
     shutil.copytree(SCRIPTS, checkout / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (checkout / "requirements").mkdir()
-    for name in ("build", "prefect"):
+    for name in ("build", "prefect", "uv"):
         (checkout / "requirements" / f"{name}.txt").write_text(lock)
     return checkout
 
