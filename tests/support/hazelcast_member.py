@@ -144,13 +144,37 @@ class Member:
         self._clients.append(client)
         return client
 
+    def rest(self) -> bool:
+        """Thaw it and shut down its clients. Whether it runs on: then another test may `clear` and use it."""
+        if self._has_ended():
+            return False
+        self.resume()
+        self._shut_down_clients()
+        return True
+
+    def clear(self) -> bool:
+        """Destroy all that was made in it. Whether it could be: one that was killed from outside is closed."""
+        if self._has_ended():
+            self.close()
+            return False
+        for made in self.client().get_distributed_objects():
+            made.destroy()
+        self._shut_down_clients()
+        return True
+
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
     def close(self) -> None:
         """Shut down the clients, kill the member, drop its log."""
-        for client in self._clients:
-            with contextlib.suppress(Exception):  # nothing that a dying client says matters here
-                client.shutdown()
+        self._shut_down_clients()
         self.kill()
         self._log.close()
+
+    def _shut_down_clients(self) -> None:
+        while self._clients:
+            with contextlib.suppress(Exception):  # nothing that a dying client says matters here
+                self._clients.pop().shutdown()
 
     def _end(self, by: signal.Signals) -> None:
         if self._process is None:

@@ -60,6 +60,7 @@ class PrefectServer:
             PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY="PT1S",
             PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL="0.2",
             DO_NOT_TRACK="1",
+            **prefect_database.KNOWN_BLOCKS,
         )
         command = (sys.executable, "-m", "prefect", "server", "start")
         self._process = process.start(command, env=environment, stdout=self._log)

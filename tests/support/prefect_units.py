@@ -25,14 +25,17 @@ MOST_RUNS = 5
 
 
 class Prefect:
-    """Prefect as the units run it."""
+    """Prefect as the units run it; `folder` is the server's."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, folder: str = FOLDER) -> None:
         self.machine = machine
+        self._folder = folder
         self._given: set[UUID] = set()
         port = free_port()  # the machine shares the host's network
         self.api_url = f"http://127.0.0.1:{port}/api"
-        machine.write("/etc/scan-bridge/prefect.env", f"PREFECT_SERVER_API_PORT={port}\n", mode="0600")
+        settings = {"PREFECT_SERVER_API_PORT": port, **prefect_database.KNOWN_BLOCKS}
+        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
+        machine.write("/etc/scan-bridge/prefect.env", lines, mode="0600")
         environment = f"PREFECT_API_URL={self.api_url}\nPREFECT_RUNNER_POLL_FREQUENCY=1\n"
         machine.write("/etc/scan-bridge/healthcheck.env", environment, mode="0600")
 
@@ -43,10 +46,16 @@ class Prefect:
 
     def fill(self) -> None:
         """Give the server an empty database, as its first start would make."""
-        self.machine.run("mkdir", "--parents", "--mode=700", FOLDER)
-        prefect_database.put_into(Path(f"/proc/{self.machine.leader}/root{FOLDER}"))
+        self.machine.run("mkdir", "--parents", "--mode=700", self._folder)
+        prefect_database.put_into(Path(f"/proc/{self.machine.leader}/root{self._folder}"))
         # A folder that the unit has already is its user's, and what is in it is left alone.
-        self.machine.run("chown", f"--reference={FOLDER}", f"{FOLDER}/{prefect_database.NAME}")
+        database = f"{self._folder}/{prefect_database.NAME}"
+        self.machine.run("chown", f"--reference={self._folder}", database, user="root")
+
+    def registers_blocks(self) -> None:
+        """From its next start the server registers Prefect's own kinds of block again, as shipped."""
+        for name in prefect_database.KNOWN_BLOCKS:
+            self.machine.run("sed", "-i", f"/^{name}=/d", "/etc/scan-bridge/prefect.env")
 
     def start_anew(self) -> None:
         """Start the server with an empty database, whatever became of an earlier one."""
@@ -104,7 +113,7 @@ class Prefect:
     def _forget(self) -> None:
         self.machine.run("systemctl", "stop", SERVE, SERVER, check=False)
         self.machine.run("systemctl", "reset-failed", SERVE, SERVER, check=False)
-        self.machine.run("sh", "-c", f"rm -rf {FOLDER}/* {FOLDER}/.[!.]*")
+        self.machine.run("sh", "-c", f"rm -rf {self._folder}/* {self._folder}/.[!.]*")
 
 
 def make_blocks(inbox: Inbox) -> None:

@@ -118,7 +118,7 @@ class Watched:
                 "health__dashboard__listen": f'"{self.page}"',
             }
         )
-        self.prefect = Prefect(session)
+        self.prefect = Prefect(session, f"{HOME}/.config/scan-bridge/prefect")  # under %S of Debian 12
         # Both made quicker, as a user would change them.
         for name, unit, text in (("often", TIMER, OFTEN), ("soon", CHECK, SOON)):
             session.write(f"/run/systemd/system/{unit}.d/{name}.conf", session.own(text))
@@ -171,7 +171,7 @@ def installed_machine(boot: Callable[[Path], Machine]) -> Iterator[Machine]:
 def watched(installed_machine: Machine, own_member: Member, inbox: Inbox) -> Iterator[Watched]:
     watched = Watched(UserSession(installed_machine, USER), own_member, inbox)
     watched.bridge.start()
-    watched.prefect.start()
+    watched.prefect.start_anew()
     with temporary_settings({PREFECT_API_URL: watched.prefect.api_url}):
         make_blocks(inbox)
         yield watched

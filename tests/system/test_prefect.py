@@ -191,6 +191,7 @@ def test_a_damaged_database_of_prefect_is_named_and_the_documented_recovery_work
         assert logged(prefect) - before < MOST_LINES
         machine.run("systemctl", "stop", SERVER)
         machine.run("sh", "-c", f"cd {FOLDER} && mkdir -p damaged && mv prefect.db* damaged/")
+        prefect.registers_blocks()
         prefect.start()
         prefect.until_status("the Automations cannot tell custom-webhook/ops (Prefect has no such block)")
         watch.leave_to_prefect()
@@ -198,6 +199,7 @@ def test_a_damaged_database_of_prefect_is_named_and_the_documented_recovery_work
         assert "custom-webhook/ops: Prefect has no such block; its spare URL is used" in str(
             run.state and run.state.message
         )
+        assert client.read_block_type_by_slug("slack-webhook"), "the form that an operator fills in"
         make_blocks(inbox)
         until_over(prefect, client, watch)
     titles = [message.subject.split(": ", 1)[1] for message in inbox.to("ops")]

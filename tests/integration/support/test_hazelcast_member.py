@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -70,3 +72,19 @@ def test_without_the_jar_the_error_is_one_line_that_says_what_to_do(
     with pytest.raises(MemberError, match=r"^hazelcast-local: Hazelcast's jar is missing .*run: make setup$"):
         member.start()
     member.close()
+
+
+def test_what_a_test_has_left_in_its_member_is_gone_for_the_next_one(own_member: Member) -> None:
+    client = own_member.client()
+    client.get_map("m").blocking().set("key", "value")
+    client.get_queue("q").blocking().put("item")
+    own_member.pause()
+    assert own_member.rest()
+    assert own_member.clear()
+    client = own_member.client()
+    assert client.get_distributed_objects() == []
+    assert client.get_map("m").blocking().size() == client.get_queue("q").blocking().size() == 0
+    os.kill(own_member.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, own_member.pid, os.WEXITED | os.WNOWAIT)
+    assert not own_member.rest()
+    assert not own_member.clear()
