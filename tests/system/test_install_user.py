@@ -25,7 +25,7 @@ HOME = f"/home/{USER}"
 UNIT = "dolphin-scan-bridge"
 COPY = f"{HOME}/checkout"
 DASHBOARD = "dolphin-scan-bridge-dashboard.service"
-OFTEN = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=2\nAccuracySec=100ms\n"  # instead of a minute
+OFTEN = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=5\nAccuracySec=100ms\n"  # instead of a minute
 SOON = (
     "[Service]\nExecStart=\nExecStart=/opt/scan-bridge/bin/scan-bridge-health check --all --act --exit-zero "
     "--unless-checked-within 10s\n"
