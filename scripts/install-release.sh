@@ -74,7 +74,7 @@ fill() {
     get_uv "$1" "$TMPDIR/uv"
     install_packages "$1" --require-hashes --requirement "$SOURCE/requirements/build.txt" || return 1
     install_packages "$1" "$2" || return 1
-    in_batches "$(lock_in_use)" install_packages "$1" || return 1
+    install_locked "$1" "$(lock_in_use)" || return 1
     check_packages "$1"
 }
 

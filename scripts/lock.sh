@@ -9,7 +9,7 @@ SOURCE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 cd "$SOURCE"
 
 alone
-get_uv .venv/bin/python "$CACHE/uv-$(locked_version uv)"
+get_uv .venv/bin/python
 [[ -n $UV ]] || die "needs uv, which could not be fetched"
 upgrade=()
 [[ $# == 0 ]] || upgrade=(--upgrade "$@")

@@ -22,10 +22,10 @@ with zipfile.ZipFile(wheels[0]) as wheel:
 EOF
 }
 
-# Sets UV to the uv in the folder $2, fetched by the Python $1 (with pip) if it is not there; to nothing where it cannot
-# be had. uv does what pip does, several times as fast.
+# Sets UV to the uv in the folder $2 (by default one in the cache), fetched by the Python $1 (with pip) if it is not
+# there; to nothing where it cannot be had. uv does what pip does, several times as fast.
 get_uv() {
-    local folder=$2
+    local folder=${2:-$CACHE/uv-$(locked_version uv)}
     UV=
     if ! "$folder/bin/uv" --version >/dev/null 2>&1; then
         rm -rf "$folder" "$folder.partial"

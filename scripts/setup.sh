@@ -71,7 +71,7 @@ make_venv() {
         beside make_empty_venv
         wait "$group"
     fi
-    get_uv .venv/bin/python "$CACHE/uv-$(locked_version uv)"
+    get_uv .venv/bin/python
 }
 
 fill_venv() {
@@ -88,7 +88,7 @@ get_plot() {
     local lock=requirements/plot.txt
     ! has_plot || return 0
     rm -rf "$PLOT"
-    get_uv .venv/bin/python "$CACHE/uv-$(locked_version uv)"
+    get_uv .venv/bin/python
     install_packages .venv/bin/python --require-hashes --target "$PLOT" --requirement "$lock" || return 1
     cp "$lock" "$PLOT/made-from"
 }

@@ -19,6 +19,7 @@ from support.service import CONFIG, DAY, PUBLISH_TIMEOUT_S, UNIT, Bridge
 
 CHECK = "dolphin-scan-bridge-healthcheck-fallback.service"
 TIMER = "dolphin-scan-bridge-healthcheck-fallback.timer"
+OFTEN = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=5\nAccuracySec=100ms\n"  # instead of a minute
 PROGRAM = "/opt/scan-bridge/bin/scan-bridge-health"
 STATE = "/var/lib/scan-bridge-healthcheck"
 URLS = "/etc/scan-bridge/spare-urls"
@@ -141,8 +142,7 @@ class Watch:
     def run_while_unwatched(self, after_s: int, *options: str) -> None:
         """Start the timer, made quicker: the check runs once none has completed for so long."""
         self.run_by(PROGRAM, "--unless-checked-within", f"{after_s}s", *options)
-        often = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=5\nAccuracySec=100ms\n"
-        self.bridge.drop_in("often", often, TIMER)
+        self.bridge.drop_in("often", OFTEN, TIMER)
         self.machine.run("systemctl", "start", TIMER)
 
     def leave_to_prefect(self) -> None:

@@ -16,7 +16,7 @@ from support.machine import Machine, until
 from support.prefect_units import RUN_S, SERVE, SERVER, Prefect, make_blocks
 from support.service import SCANS, Bridge
 from support.user_session import UserSession
-from support.watch import CHECK, SHORT, STATE, TIMER, URLS, Inbox, Watch
+from support.watch import CHECK, OFTEN, SHORT, STATE, TIMER, URLS, Inbox, Watch
 
 pytestmark = [pytest.mark.systemd, pytest.mark.hazelcast]
 
@@ -25,7 +25,6 @@ HOME = f"/home/{USER}"
 UNIT = "dolphin-scan-bridge"
 COPY = f"{HOME}/checkout"
 DASHBOARD = "dolphin-scan-bridge-dashboard.service"
-OFTEN = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=5\nAccuracySec=100ms\n"  # instead of a minute
 SOON = (
     "[Service]\nExecStart=\nExecStart=/opt/scan-bridge/bin/scan-bridge-health check --all --act --exit-zero "
     "--unless-checked-within 10s\n"
