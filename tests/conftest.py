@@ -11,13 +11,14 @@ import gc
 import logging
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hazelcast
 import pytest
 from support.hazelcast_member import Member, MemberError
 from support.leftovers import Watchman, keep_mounts_private
+from support.shared_member import shared_member
 from support.unmet import unmet
 
 pytest_plugins = ["support.prefect_server"]
@@ -38,13 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
     atexit.register(gc.freeze)  # nor is anything looked through once more at the end
 
 
-def _started(member: Member) -> Member:
-    problem = None
+def _running(start: Callable[[], Member]) -> Member:
     try:
-        return member.start()
+        return start()
     except MemberError as error:
         problem = f"no Hazelcast member: {error}"
-        member.close()
     pytest.fail(problem, pytrace=False)
 
 
@@ -60,8 +59,8 @@ def logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def member() -> Iterator[Member]:
-    """One running member, shared by all tests: use only your own map (`map_name`), never stop it."""
-    member = _started(Member())
+    """One running member, shared by all tests of all workers: use only your own map (`map_name`), never stop it."""
+    member = _running(shared_member)
     yield member
     member.close()
 
@@ -80,7 +79,7 @@ def own_member(spare_members: list[Member]) -> Iterator[Member]:
     """A running member for one test, empty, to stop, kill or freeze."""
     # Cleared now, not when it was given back: what wrote into it may have outlived it by a moment, or it itself died.
     spare = spare_members.pop() if spare_members else None
-    member = spare if spare and spare.clear() else _started(Member())
+    member = spare if spare and spare.clear() else _running(Member().start)
     yield member
     if member.rest():
         spare_members.append(member)

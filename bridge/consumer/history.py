@@ -47,7 +47,7 @@ class History(Iterator[Scan]):
     """An iterator over scans from the history, for one thread. Use it as a context manager, or call `close`.
 
     First all that are there, in rising order; then, with `follow`, each further one as it is put there. What is put
-    there late comes late: look at `scan.key`.
+    there late comes late, and two that are put there in the same moment come in either order: look at `scan.key`.
 
     Without `follow` it raises `Unreachable` if Hazelcast does not answer; with it, what `Follower` raises, once nothing
     is left to hand out. Asked again, it goes on where it was.

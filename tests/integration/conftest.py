@@ -13,16 +13,6 @@ from support.bridge_process import BridgeProcess, Consumer, NewBridge, Target
 from support.hazelcast_member import Member
 
 
-@pytest.fixture(scope="module")
-def lent_member() -> Iterator[Member]:
-    """A running member to freeze; whoever does thaws it."""
-    member = Member()
-    try:
-        yield member.start()
-    finally:
-        member.close()
-
-
 @pytest.fixture
 def target(member: Member, map_name: str) -> Target:
     """This test's own map on the shared member."""

@@ -37,6 +37,7 @@ class Member:
         port: by default a free one.
         jar: one more on the class path.
         java_options: more of them, such as `-Dhazelcast.max.no.heartbeat.seconds=5`.
+        ends_with_run: with all tests of this run, instead of with this process.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Member:
         port: int | None = None,
         jar: Path | None = None,
         java_options: tuple[str, ...] = (),
+        ends_with_run: bool = False,
     ) -> None:
         self.port = port or free_port()
         self.cluster_name = cluster_name or f"test-{self.port}-{_random.randrange(10**6)}"
         self._members = members
         self._jar = jar
         self._java_options = java_options
+        self._ends_with_run = ends_with_run
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         self._clients: list[hazelcast.HazelcastClient] = []
@@ -83,7 +86,9 @@ class Member:
         if self._jar:
             arguments += ["--jar", str(self._jar)]
         java_options = (*shared_classes.java_options(), *self._java_options)
-        self._process = process.start([SCRIPT, *arguments, "--", *java_options], stdout=self._log)
+        command = [SCRIPT, *arguments, "--", *java_options]
+        start = process.start_for_the_run if self._ends_with_run else process.start
+        self._process = start(command, stdout=self._log)
         if wait:
             self.wait_ready()
         return self

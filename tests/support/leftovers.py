@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from support import download_cache
+from support import download_cache, process
 
 RUN = "TEST_RUN"  # the variable with the run's folder
 GRACE_S = 10.0  # a process that was just killed is there for a moment
@@ -54,12 +54,13 @@ def keep_mounts_private() -> None:
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
-def processes(folder: str) -> dict[int, str]:
-    """The live processes of a run, with their command lines."""
+def processes(folder: str, *marks: str) -> dict[int, str]:
+    """The live processes of a run, with their command lines; with marks, only those that have them."""
+    wanted = {f"{RUN}={folder}".encode(), *(f"{mark}=1".encode() for mark in marks)}
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"{RUN}={folder}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+            if wanted <= set((entry / "environ").read_bytes().split(b"\0")):
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 found[int(entry.name)] = command
     return found
@@ -82,6 +83,9 @@ def remove_group(group: Path) -> bool:
 
 def sweep(folder: str) -> None:
     """End the processes of a run; remove its folder, its control groups, and the locks that nobody holds any more."""
+    for pid in processes(folder, process.ENDS_WITH_RUN):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     _wait_until_gone(folder, GRACE_S, lambda pid: None)
     for pid, command in processes(folder).items():
         print(pid, command)

@@ -20,6 +20,9 @@ KEPT = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "JAVA_HOME", "TEST_RUN")
 # What downloads need: mirrors, proxies, certificates.
 DOWNLOADING = ("PIP_", "UV_", "NPM_", "MAVEN_", "SSL_CERT_", "NODE_EXTRA_CA_CERTS", "JAVA_TOOL_OPTIONS")
 
+# Marks what ends with the run.
+ENDS_WITH_RUN = "TEST_RUN_ENDS_IT"
+
 Command = Sequence[str | Path]
 
 
@@ -62,6 +65,11 @@ def start(
         umask=0o022,
         **options,
     )
+
+
+def start_for_the_run(command: Command, *, stdout: int | IO[Any]) -> subprocess.Popen[Any]:
+    """Start what processes share that come and go: it ends with the run."""
+    return start(command, env=environment(**{ENDS_WITH_RUN: "1"}), stdout=stdout, orphaned="clear")
 
 
 def kill(process: subprocess.Popen[Any]) -> None:

@@ -76,11 +76,11 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture
-def watch(request: pytest.FixtureRequest, machine: Machine, inbox: Inbox) -> Iterator[Watch]:
+def watch(request: pytest.FixtureRequest, machine: Machine, inbox: Inbox, worker_id: str) -> Iterator[Watch]:
     """A bridge and its health check, configured, the bridge running; on the test's own member if it asks for that."""
     member: Member = request.getfixturevalue("own_member" if "own_member" in request.fixturenames else "member")
     client = member.client()
-    bridge = Bridge(machine, member, f"faults{next(_numbers)}", client)
+    bridge = Bridge(machine, member, f"faults_{worker_id}_{next(_numbers)}", client)
     watch = Watch(machine, bridge, inbox)
     watch.configure()
     bridge.start()

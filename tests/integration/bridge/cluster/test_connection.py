@@ -61,10 +61,10 @@ def connections(address: str) -> int:
     return count
 
 
-def test_a_value_goes_in_and_comes_out_and_nothing_is_left_after_the_end(lent_member: Member) -> None:
+def test_a_value_goes_in_and_comes_out_and_nothing_is_left_after_the_end(own_member: Member) -> None:
     async def test() -> None:
         for _ in range(3):
-            cluster = to(lent_member.address, lent_member.cluster_name)
+            cluster = to(own_member.address, own_member.cluster_name)
             await cluster.connect()
             assert cluster.connected
             await cluster.set("key", ByteArray.of(b"value"))
@@ -72,15 +72,15 @@ def test_a_value_goes_in_and_comes_out_and_nothing_is_left_after_the_end(lent_me
             await cluster.close()
             assert not cluster.connected
 
-    run(test(), lent_member.address)
+    run(test(), own_member.address)
 
 
-def test_large_values_go_out_whole_and_in_order_with_small_ones_among_them(lent_member: Member) -> None:
+def test_large_values_go_out_whole_and_in_order_with_small_ones_among_them(own_member: Member) -> None:
     """They are sent in pieces, as the socket takes them."""
 
     async def test() -> None:
         config = Hazelcast(
-            members=(lent_member.address,), cluster_name=lent_member.cluster_name, call_timeout_s=8, connect_timeout_s=8
+            members=(own_member.address,), cluster_name=own_member.cluster_name, call_timeout_s=8, connect_timeout_s=8
         )
         cluster = Cluster(config, "test")
         await cluster.connect()
@@ -99,15 +99,15 @@ def test_large_values_go_out_whole_and_in_order_with_small_ones_among_them(lent_
         ]
         await cluster.close()
 
-    run(test(), lent_member.address)
+    run(test(), own_member.address)
 
 
-def test_a_value_that_takes_longer_to_read_than_a_call_may_last_is_read_in_the_end(lent_member: Member) -> None:
+def test_a_value_that_takes_longer_to_read_than_a_call_may_last_is_read_in_the_end(own_member: Member) -> None:
     """Its size is not known before; else a large scan in the map would keep the bridge from it for ever."""
 
     async def test() -> None:
-        with SlowLink(lent_member.port) as link:
-            cluster = to(link.address, lent_member.cluster_name, call_timeout_s=1.0)
+        with SlowLink(own_member.port) as link:
+            cluster = to(link.address, own_member.cluster_name, call_timeout_s=1.0)
             await cluster.connect()
             await cluster.set("key", ByteArray.of(b"value"))
             link.delay_s = 0.6  # each way
@@ -123,7 +123,7 @@ def test_a_value_that_takes_longer_to_read_than_a_call_may_last_is_read_in_the_e
             assert complaints[0] == "get key: no answer within 1 s"
             await cluster.close()
 
-    run(test(), lent_member.address)
+    run(test(), own_member.address)
 
 
 class Exploding:
@@ -137,10 +137,10 @@ class Exploding:
     "value", [Exploding(), "text", 7, bytearray(b"scan"), HazelcastJsonValue("{}")], ids=lambda v: type(v).__name__
 )
 def test_whatever_the_map_holds_it_is_read_without_running_it_and_replaced_by_compare_and_set(
-    lent_member: Member, value: object
+    own_member: Member, value: object
 ) -> None:
     async def test() -> None:
-        cluster = to(lent_member.address, lent_member.cluster_name)
+        cluster = to(own_member.address, own_member.cluster_name)
         await cluster.connect()
         held = await cluster.get("key")
         assert held is not None
@@ -150,21 +150,21 @@ def test_whatever_the_map_holds_it_is_read_without_running_it_and_replaced_by_co
         assert await cluster.get("key") == ByteArray.of(b"ours")
         await cluster.close()
 
-    client = lent_member.client()
+    client = own_member.client()
     client.get_map(Hazelcast().map).blocking().set("key", value)
     client.shutdown()
-    run(test(), lent_member.address)
+    run(test(), own_member.address)
 
 
-def test_connecting_anew_leaves_nothing_of_the_connection_before(lent_member: Member) -> None:
+def test_connecting_anew_leaves_nothing_of_the_connection_before(own_member: Member) -> None:
     async def test() -> None:
-        cluster = to(lent_member.address, lent_member.cluster_name)
+        cluster = to(own_member.address, own_member.cluster_name)
         for _ in range(5):
             await cluster.connect()
         assert cluster.connected
         await cluster.close()
 
-    run(test(), lent_member.address)
+    run(test(), own_member.address)
 
 
 def test_nobody_there_is_said_at_once() -> None:
@@ -176,12 +176,12 @@ def test_nobody_there_is_said_at_once() -> None:
     run(test(), address)
 
 
-def test_another_cluster_name_is_said(lent_member: Member) -> None:
+def test_another_cluster_name_is_said(own_member: Member) -> None:
     async def test() -> None:
         with pytest.raises(ClusterError, match=r"(?i)auth"):
-            await to(lent_member.address, "another").connect()
+            await to(own_member.address, "another").connect()
 
-    run(test(), lent_member.address)
+    run(test(), own_member.address)
 
 
 def test_who_listens_but_is_no_hazelcast_is_given_up() -> None:
@@ -194,74 +194,74 @@ def test_who_listens_but_is_no_hazelcast_is_given_up() -> None:
         run(test(), address)
 
 
-def test_connecting_to_a_frozen_member_is_given_up(lent_member: Member) -> None:
+def test_connecting_to_a_frozen_member_is_given_up(own_member: Member) -> None:
     async def test() -> None:
-        cluster = to(lent_member.address, lent_member.cluster_name, **IMPATIENT)
+        cluster = to(own_member.address, own_member.cluster_name, **IMPATIENT)
         for _ in range(3):
             with pytest.raises(ClusterError, match=r"no answer within 0\.5 s"):
                 await cluster.connect()
         await cluster.close()
 
-    lent_member.pause()
+    own_member.pause()
     try:
-        run(test(), lent_member.address)
+        run(test(), own_member.address)
     finally:
-        lent_member.resume()
+        own_member.resume()
 
 
 @pytest.mark.parametrize("delay_s", [0.05, 0.1, 0.15, 0.2])
 def test_connecting_over_a_link_so_slow_that_it_ends_half_way_leaves_nothing(
-    lent_member: Member, delay_s: float
+    own_member: Member, delay_s: float
 ) -> None:
     # Several round trips make a connection: the deadline falls between any two of them.
     async def test() -> None:
-        cluster = to(link.address, lent_member.cluster_name, **IMPATIENT)
+        cluster = to(link.address, own_member.cluster_name, **IMPATIENT)
         with contextlib.suppress(ClusterError):
             await cluster.connect()
         await cluster.close()
 
-    with SlowLink(lent_member.port) as link:
+    with SlowLink(own_member.port) as link:
         link.delay_s = delay_s
         run(test(), link.address)
 
 
-def test_cancelling_while_connecting_leaves_nothing(lent_member: Member) -> None:
+def test_cancelling_while_connecting_leaves_nothing(own_member: Member) -> None:
     async def test() -> None:
-        cluster = to(lent_member.address, lent_member.cluster_name, **IMPATIENT)
+        cluster = to(own_member.address, own_member.cluster_name, **IMPATIENT)
         connecting = asyncio.create_task(cluster.connect())
         await asyncio.sleep(0.1)
         connecting.cancel()
         await asyncio.wait({connecting})
         await cluster.close()
 
-    lent_member.pause()
+    own_member.pause()
     try:
-        run(test(), lent_member.address)
+        run(test(), own_member.address)
     finally:
-        lent_member.resume()
+        own_member.resume()
 
 
-def test_a_call_to_a_frozen_member_is_given_up_and_the_loss_is_told(lent_member: Member) -> None:
+def test_a_call_to_a_frozen_member_is_given_up_and_the_loss_is_told(own_member: Member) -> None:
     async def test() -> None:
         options = {"call_timeout_s": 1.0, "heartbeat_timeout_s": 2.0}
-        cluster = to(lent_member.address, lent_member.cluster_name, **options)
+        cluster = to(own_member.address, own_member.cluster_name, **options)
         await cluster.connect()
-        lent_member.pause()
+        own_member.pause()
         with pytest.raises(ClusterError, match=r"get key: no answer within 1 s"):
             await cluster.get("key")
         await cluster.lost.wait()
         assert not cluster.connected
         with pytest.raises(ClusterError, match="not connected"):
             await cluster.get("key")
-        lent_member.resume()
+        own_member.resume()
         await cluster.connect()
         assert cluster.connected
         await cluster.close()
 
     try:
-        run(test(), lent_member.address)
+        run(test(), own_member.address)
     finally:
-        lent_member.resume()
+        own_member.resume()
 
 
 def test_a_member_that_dies_is_told_as_a_loss(own_member: Member) -> None:

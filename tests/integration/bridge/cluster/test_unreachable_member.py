@@ -100,11 +100,11 @@ def test_a_member_learnt_of_that_cannot_be_reached_holds_nothing_up(half_hidden:
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["drops what is sent", "accepts and does not answer"])
-def test_two_of_three_that_cannot_be_reached_hold_nothing_up(lent: Member, silent: bool) -> None:
+def test_two_of_three_that_cannot_be_reached_hold_nothing_up(own_member: Member, silent: bool) -> None:
     async def test(holes: list[str]) -> None:
         for place in range(3):
-            members = [*holes[:place], lent.address, *holes[place:]]
-            config = Hazelcast(members=tuple(members), cluster_name=lent.cluster_name, **PATIENT)
+            members = [*holes[:place], own_member.address, *holes[place:]]
+            config = Hazelcast(members=tuple(members), cluster_name=own_member.cluster_name, **PATIENT)
             connection = Cluster(config, "test")
             await connection.connect()
             await use(connection)
@@ -119,30 +119,21 @@ def test_two_of_three_that_cannot_be_reached_hold_nothing_up(lent: Member, silen
         run(test(holes))
 
 
-@pytest.fixture(scope="module")
-def lent() -> Iterator[Member]:
-    member = Member()
-    try:
-        yield member.start()
-    finally:
-        member.close()
-
-
-def test_a_name_of_which_one_address_cannot_be_reached_is_connected_to_by_another(lent: Member) -> None:
+def test_a_name_of_which_one_address_cannot_be_reached_is_connected_to_by_another(own_member: Member) -> None:
     # localhost is ::1 and 127.0.0.1, where a member listens on the latter only.
     async def test() -> None:
-        members = (f"localhost:{lent.port}",)
-        connection = Cluster(Hazelcast(members=members, cluster_name=lent.cluster_name, **PATIENT), "test")
+        members = (f"localhost:{own_member.port}",)
+        connection = Cluster(Hazelcast(members=members, cluster_name=own_member.cluster_name, **PATIENT), "test")
         await connection.connect()
         await connection.close()
 
     with socket.socket(socket.AF_INET6) as listener, contextlib.ExitStack() as stack:
-        listener.bind(("::1", lent.port))
+        listener.bind(("::1", own_member.port))
         listener.listen(0)
         for _ in range(3):
             caller = stack.enter_context(socket.socket(socket.AF_INET6))
             caller.setblocking(False)
-            caller.connect_ex(("::1", lent.port))
+            caller.connect_ex(("::1", own_member.port))
         run(test())
 
 
@@ -218,10 +209,10 @@ def test_the_bridge_publishes_though_one_member_of_its_list_and_one_it_learns_of
         bridge.wait_status_line("hazelcast connected")
 
 
-def test_the_commands_answer_though_one_member_cannot_be_reached(new_bridge: NewBridge, lent: Member) -> None:
+def test_the_commands_answer_though_one_member_cannot_be_reached(new_bridge: NewBridge, own_member: Member) -> None:
     with unreachable() as hole:
-        target = Target(lent.address, lent.cluster_name, "empty")
-        options = {"members": [hole, lent.address], "connect_timeout_s": 3600.0}
+        target = Target(own_member.address, own_member.cluster_name, "empty")
+        options = {"members": [hole, own_member.address], "connect_timeout_s": 3600.0}
         config_path = new_bridge(target=target, hazelcast=options).config_path
 
         assert "has the bridge ever run" in scan_bridge("status", "--config", config_path).stderr

@@ -37,10 +37,10 @@ EXIT_S = 30.0
 
 @pytest.fixture(scope="module")
 def running(
-    tmp_path_factory: pytest.TempPathFactory, member: Member, client: hazelcast.HazelcastClient
+    tmp_path_factory: pytest.TempPathFactory, member: Member, client: hazelcast.HazelcastClient, worker_id: str
 ) -> Iterator[BridgeProcess]:
     """A bridge that has published one scan; not to be changed."""
-    target = Target(member.address, member.cluster_name, "command_line")
+    target = Target(member.address, member.cluster_name, f"command_line_{worker_id}")
     bridge = BridgeProcess(tmp_path_factory.mktemp("command_line"), target)
     try:
         land(bridge.root, f"{day()}/scan.arrow", scan(rows=30))
@@ -191,7 +191,7 @@ def test_latest_as_arrow_is_the_value_itself(
 ) -> None:
     latest(running, "--format", "arrow", "-o", tmp_path / "scan.arrows")
 
-    value = client.get_map("command_line").blocking().get("latest_eigen_scan")
+    value = client.get_map(running.target.map_name).blocking().get("latest_eigen_scan")
     assert (tmp_path / "scan.arrows").read_bytes() == bytes(value)
     command = (*COMMAND, "latest", "--format", "arrow", "--config", running.config_path)
     piping = process.start(command, stdout=subprocess.PIPE)

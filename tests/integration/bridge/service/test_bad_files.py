@@ -124,10 +124,10 @@ def heartbeats(bridge: BridgeProcess, client: hazelcast.HazelcastClient, count: 
 
 @pytest.fixture(scope="module")
 def shared(
-    tmp_path_factory: pytest.TempPathFactory, member: Member, client: hazelcast.HazelcastClient
+    tmp_path_factory: pytest.TempPathFactory, member: Member, client: hazelcast.HazelcastClient, worker_id: str
 ) -> Iterator[tuple[BridgeProcess, Consumer]]:
     """One bridge that meets all the bad files: what harms it shows in the next test at the latest."""
-    target = Target(member.address, member.cluster_name, "bad_files")
+    target = Target(member.address, member.cluster_name, f"bad_files_{worker_id}")
     consumer = Consumer(client, target.map_name)
     bridge = BridgeProcess(
         tmp_path_factory.mktemp("bad_files"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import hazelcast
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.hazelcast
 
 
 @pytest.fixture
-def lent(lent_member: Member, request: pytest.FixtureRequest) -> Iterator[Target]:
-    yield Target(lent_member.address, lent_member.cluster_name, request.node.name)
-    lent_member.resume()
+def lent(own_member: Member) -> Target:
+    """A member to freeze."""
+    return Target(own_member.address, own_member.cluster_name, "scans")
 
 
 # What the bridge waits for when it is told to end takes far longer than its end.
@@ -70,22 +70,20 @@ def test_it_ends_while_hazelcast_is_away_from_the_start(new_bridge: NewBridge) -
     assert_ends_well(bridge)
 
 
-def test_it_ends_before_it_is_ready(new_bridge: NewBridge, lent_member: Member, lent: Target) -> None:
-    lent_member.pause()  # the first attempt to connect hangs
+def test_it_ends_before_it_is_ready(new_bridge: NewBridge, own_member: Member, lent: Target) -> None:
+    own_member.pause()  # the first attempt to connect hangs
     bridge = new_bridge(target=lent, hazelcast=PATIENT).start(wait=False)
     bridge.wait_log("starts")
 
     assert_ends_well(bridge)
 
 
-def test_it_ends_while_a_call_to_a_frozen_member_hangs(
-    new_bridge: NewBridge, lent_member: Member, lent: Target
-) -> None:
+def test_it_ends_while_a_call_to_a_frozen_member_hangs(new_bridge: NewBridge, own_member: Member, lent: Target) -> None:
     bridge = new_bridge(target=lent, hazelcast=PATIENT).start()
-    client = lent_member.client()
+    client = own_member.client()
     land(bridge.root, f"{day()}/a.arrow")
     bridge.wait_status(client, lambda status: status["published"], "it publishes")
-    lent_member.pause()
+    own_member.pause()
     in_hand = bridge.folder / "state" / "in-hand"
     before_ns = in_hand.stat().st_mtime_ns
     land(bridge.root, f"{day()}/b.arrow")
@@ -95,19 +93,19 @@ def test_it_ends_while_a_call_to_a_frozen_member_hangs(
 
 
 def test_it_ends_while_it_tries_to_reach_a_frozen_member_again(
-    new_bridge: NewBridge, lent_member: Member, lent: Target
+    new_bridge: NewBridge, own_member: Member, lent: Target
 ) -> None:
     impatient = {"call_timeout_s": 0.5, "connect_timeout_s": 30.0, "heartbeat_timeout_s": 1.0}
     bridge = new_bridge(target=lent, hazelcast=impatient).start()
-    lent_member.pause()
+    own_member.pause()
     land(bridge.root, f"{day()}/a.arrow")
     bridge.wait_log("connection lost")
 
     assert_ends_well(bridge)
 
 
-def test_it_ends_while_the_link_is_slow(new_bridge: NewBridge, lent_member: Member, lent: Target) -> None:
-    with SlowLink(lent_member.port) as link:
+def test_it_ends_while_the_link_is_slow(new_bridge: NewBridge, own_member: Member, lent: Target) -> None:
+    with SlowLink(own_member.port) as link:
         lent_by_link = Target(link.address, lent.cluster_name, lent.map_name)
         bridge = new_bridge(target=lent_by_link, hazelcast=PATIENT).start()
         link.delay_s = 5.0
