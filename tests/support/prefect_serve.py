@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient
 from support import process
-from support.prefect_server import client_environment, eventually
+from support.prefect_server import eventually, quick_client_environment
 
 COMMAND = ("-P", "-m", "healthcheck", "serve")
 AWAY = 'hazelcast.members = ["127.0.0.1:9"]\nhazelcast.connect_timeout_s = 1\n'
@@ -43,7 +43,7 @@ class Serve:
         self.process = process.start(
             [python, *COMMAND, "--config", self.config],
             env={
-                **client_environment(api_url, folder / "home"),
+                **quick_client_environment(api_url, folder / "home"),
                 "NOTIFY_SOCKET": "@" + self._notify.getsockname()[1:].decode(),
                 "PREFECT_RUNNER_POLL_FREQUENCY": "1",
                 "PREFECT_CLIENT_MAX_RETRIES": "0",

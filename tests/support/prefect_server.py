@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+import certifi
 import pytest
 from support import prefect_database, process
 from support.hazelcast_member import free_port
+from support.leftovers import RUN
 from support.polling import poll
 
 if TYPE_CHECKING:  # every test run loads this; few need Prefect, which takes long to import
@@ -194,9 +197,10 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.fixture
 def prefect(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
     """The shared server, with this process's Prefect client pointed to it."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: prefect_server.api_url}):
+    server = {PREFECT_API_URL: prefect_server.api_url, PREFECT_API_SSL_CERT_FILE: str(one_authority())}
+    with temporary_settings(server):
         yield prefect_server
 
 
@@ -214,3 +218,20 @@ def client_environment(api_url: str | None, home: Path) -> dict[str, str]:
     """The environment of a process that talks to a server, and keeps what it must in `home`."""
     server = {"PREFECT_API_URL": api_url} if api_url else {}
     return process.environment(PREFECT_HOME=str(home), **server)
+
+
+def quick_client_environment(api_url: str | None, home: Path) -> dict[str, str]:
+    """The same, where nobody measures what the process takes."""
+    return {**client_environment(api_url, home), "PREFECT_API_SSL_CERT_FILE": str(one_authority())}
+
+
+def one_authority() -> Path:
+    """A file with one certificate authority: Prefect's client reads all of them each time it is made, which takes
+    longer than what most tests ask a server for, without TLS."""
+    file = Path(os.environ[RUN]) / "one-authority.pem"
+    if not file.exists():
+        end = "-----END CERTIFICATE-----\n"
+        whole = file.with_name(f"{file.name}.{os.getpid()}")
+        whole.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
+        whole.rename(file)
+    return file

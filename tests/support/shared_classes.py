@@ -10,17 +10,22 @@ import time
 from pathlib import Path
 
 from support import process
-from support.download_cache import cached
+from support.download_cache import cached, place
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 START_S = 60.0
 # The jar and the Java that they are made for.
-MADE_FOR = f'. "{SCRIPTS}/common.sh"; echo "$HAZELCAST_JAR"; java=$(find_java) && echo "$java" && "$java" -version 2>&1'
+MADE_FOR = f"""set -e; . "{SCRIPTS}/common.sh"
+has_hazelcast; echo "$HAZELCAST_JAR"; java=$(find_java); echo "$java"; "$java" -version 2>&1"""
+
+
+def java_options() -> tuple[str, ...]:
+    """What has Java use the classes; nothing where there is no Hazelcast, or no Java that can make them."""
+    return _java_options(place())
 
 
 @functools.cache
-def java_options() -> tuple[str, ...]:
-    """What has Java use the classes; nothing where there is no Java, or one that cannot make them."""
+def _java_options(place: Path) -> tuple[str, ...]:
     made_for = process.run(["bash", "-c", MADE_FOR])
     if made_for.returncode:
         return ()

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
 from support.hazelcast_member import Member, free_port
 from support.install import INSTALL_TIMEOUT_S, copy_source, make, of_version, prepared
 from support.machine import Machine, until
+from support.prefect_server import one_authority
 from support.prefect_units import RUN_S, SERVE, SERVER, Prefect, make_blocks
 from support.service import SCANS, Bridge
 from support.user_session import UserSession
@@ -171,13 +172,14 @@ def watched(installed_machine: Machine, own_member: Member, inbox: Inbox) -> Ite
     watched = Watched(UserSession(installed_machine, USER), own_member, inbox)
     watched.bridge.start()
     watched.prefect.start_anew()
-    with temporary_settings({PREFECT_API_URL: watched.prefect.api_url}):
+    server = {PREFECT_API_URL: watched.prefect.api_url, PREFECT_API_SSL_CERT_FILE: str(one_authority())}
+    with temporary_settings(server):
         make_blocks(inbox)
         yield watched
 
 
 @pytest.mark.prefect
-@pytest.mark.xdist_group("prefect_units")
+@pytest.mark.xdist_group("prefect_units_of_a_user")  # among the first, for it is the longest
 def test_the_users_own_manager_runs_the_whole_watch(
     watched: Watched, installed_machine: Machine, inbox: Inbox, own_member: Member
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.prefect_blocks import TOKEN, custom
-from support.prefect_server import PrefectServer, Webhook, client_environment
+from support.prefect_server import PrefectServer, Webhook, quick_client_environment
 
 pytestmark = pytest.mark.prefect
 
@@ -30,7 +30,7 @@ def notify_test(folder: Path, groups: str = GROUPS) -> subprocess.CompletedProce
     """Run the command with this config, and with nothing of Prefect in its environment."""
     config = folder / "config.toml"
     config.write_text('[source]\nroot = "/scans"\n[status]\ninstance = "bridge-1"\n' + groups.format(folder=folder))
-    environment = {**client_environment(None, folder / "unused"), "HOME": str(folder)}
+    environment = {**quick_client_environment(None, folder / "unused"), "HOME": str(folder)}
     del environment["PREFECT_HOME"]
     command = [sys.executable, "-m", "healthcheck", "notify-test", "--config", str(config)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)

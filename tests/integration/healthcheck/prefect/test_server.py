@@ -15,7 +15,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from support import prefect_database
 from support.hazelcast_member import free_port
-from support.prefect_server import START_S, answers, client_environment, eventually
+from support.prefect_server import START_S, answers, eventually, quick_client_environment
 
 from healthcheck.prefect import server
 from healthcheck.prefect.server import EX_DATAERR, EX_IOERR
@@ -36,7 +36,7 @@ class LocalServer:
     def start(self) -> None:
         script = "from healthcheck.prefect import server; server.LOOK_S = server.VERIFY_S = 1.0; exit(server.main())"
         environment = {
-            **client_environment(None, self.home),
+            **quick_client_environment(None, self.home),
             "PREFECT_SERVER_API_PORT": str(self.port),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_UI_ENABLED": "false",
