@@ -164,12 +164,12 @@ class Keeper:
                 await self._compare(files, since_ns)
             except ClusterError as error:
                 self._failed(error)
+                self._compare_s = max(self._resume_s, time.monotonic() + self._compare_pause_s)
         self._ledger.found(files, begin_s)
         self._checked.save(self._ledger.checked_ns)
 
     async def _compare(self, files: list[ScanFile], since_ns: int) -> None:
         begin_s = time.monotonic()
-        self._compare_s = begin_s + COMPARE_S  # also if it fails
         if self._on_the_way:
             await asyncio.wait(self._on_the_way)
         keys = await self._store.keys(since_ns, files)

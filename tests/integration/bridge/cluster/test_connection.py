@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import socket
-import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -268,8 +267,7 @@ def test_a_member_that_dies_is_told_as_a_loss(own_member: Member) -> None:
     async def test() -> None:
         cluster = to(own_member.address, own_member.cluster_name)
         await cluster.connect()
-        threading.Thread(target=own_member.kill).start()
-        await cluster.lost.wait()
+        await asyncio.gather(asyncio.to_thread(own_member.kill), cluster.lost.wait())
         await cluster.close()
 
     run(test(), own_member.address)

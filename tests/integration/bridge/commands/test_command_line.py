@@ -49,7 +49,8 @@ def running(
         yield bridge
     finally:
         bridge.close()
-        client.get_map(target.map_name).blocking().destroy()
+        for name in (target.map_name, f"{target.map_name}_status"):
+            client.get_map(name).blocking().destroy()
 
 
 def one_line(text: str) -> str:
@@ -88,7 +89,7 @@ def on_a_terminal(*arguments: str | Path, until: str) -> Iterator[tuple[subproce
 def test_status_of_a_live_bridge_is_for_people(running: BridgeProcess) -> None:
     done = scan_bridge("status", "--config", running.config_path)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "\x1b" not in done.stdout  # no terminal, no colours
     rows = dict(re.findall(r"(?m)^(\S+(?: \S+)*)  +(.*\S)", done.stdout))
     assert re.fullmatch(r"alive, heartbeat \d+\.\d s ago", rows["bridge"])

@@ -26,6 +26,6 @@ def keeping(new_bridge: NewBridge, map_name: str) -> Callable[..., BridgeProcess
 
     def new(name: str = "bridge", keep_s: float = KEEP_S, **options: object) -> BridgeProcess:
         section = {"keep_s": keep_s, "map": f"{map_name}_history"}
-        return new_bridge(name, history=section, **{"source": {"rescan_s": 0.5}, **options})
+        return new_bridge(name, **{"history": section, "source": {"rescan_s": 0.5}, **options})
 
     return new

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import hazelcast
 import pytest
-from support.bridge_process import BridgeProcess, day, eventually, land, scan
+from support.bridge_process import BridgeProcess, Target, day, eventually, land, scan
 from support.hazelcast_member import Member
 from support.history_map import HistoryMap, valid_files
+from support.polling import poll
 
 pytestmark = pytest.mark.hazelcast
 
@@ -42,6 +43,34 @@ def test_what_lay_there_before_the_start_and_what_was_overtaken_is_kept(keeping:
 
 def kept_key(file: Path, root: Path) -> str:
     return f"{file.stat().st_mtime_ns:020d} {file.relative_to(root)}"
+
+
+def test_a_comparison_that_failed_is_made_again_soon(keeping: NewKeeping, own_member: Member) -> None:
+    kept = HistoryMap(own_member.client(), "kept")
+    bridge = keeping(
+        target=Target(own_member.address, own_member.cluster_name, "scans"),
+        history={"keep_s": 3600.0, "map": kept.name},
+        hazelcast={"call_timeout_s": 1.0, "heartbeat_timeout_s": 60.0},
+    ).start()
+    mtime_ns = time.time_ns() - 60 * SECOND_NS
+
+    def compares_in_vain() -> bool:
+        """A scan of another time is compared a second later, to remove its former key; the member is frozen then."""
+        nonlocal mtime_ns
+        mtime_ns += SECOND_NS
+        land(bridge.root, path("a"), scan("again"), mtime_ns)
+        eventually(lambda: valid_files(bridge.root).keys() <= set(kept.all_keys()), lambda: str(kept.all_keys()))
+        own_member.pause()
+        try:
+            return bool(poll(lambda: bridge.lines("history: it does not get on"), 4.0))
+        finally:
+            own_member.resume()
+
+    eventually(compares_in_vain, "a comparison fails", 60.0)
+
+    # The next one that is due without that would be a minute later.
+    eventually(lambda: kept.all_keys() == sorted(valid_files(bridge.root)), lambda: str(kept.all_keys()))
+    bridge.wait_status_line("history complete")
 
 
 def test_a_late_scan_in_an_old_day_folder_is_kept(keeping: NewKeeping, kept: HistoryMap) -> None:

@@ -141,7 +141,8 @@ def shared(
     finally:
         bridge.close()
         consumer.close()
-        client.get_map(target.map_name).blocking().destroy()
+        for name in (target.map_name, f"{target.map_name}_status"):
+            client.get_map(name).blocking().destroy()
 
 
 @pytest.mark.parametrize(("make", "reason"), BAD.items(), ids=[make.__name__ for make in BAD])
