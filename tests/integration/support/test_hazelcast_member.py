@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,6 +37,26 @@ def test_a_member_dies_with_the_process_that_started_it_even_if_that_is_killed()
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(pid)
+
+
+def test_the_shared_member_is_one_for_all_and_ends_with_the_run_without_being_called_a_leftover() -> None:
+    code = """if True:
+        from support.leftovers import Watchman
+        from support.shared_member import shared_member
+
+        watchman = Watchman()
+        first, second = shared_member(), shared_member()
+        first.client().get_map("m").blocking().set("key", "value")
+        assert second.client().get_map("m").blocking().get("key") == "value"
+        first.close()
+        second.close()
+        assert shared_member().client().get_map("m").blocking().get("key") == "value"
+        print(first.port)
+        assert watchman.sweep() == ""
+    """
+    shared = process.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True, timeout_s=120)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(shared.stdout)), 5)
 
 
 def test_a_killed_member_comes_back_on_its_port_without_its_data(own_member: Member) -> None:
