@@ -34,30 +34,33 @@ def to(address: str, name: str = "dev", **options: Any) -> Cluster:
 def run(test: Coroutine[Any, Any, None], address: str) -> None:
     """Run the test, and see that it ends in time and leaves no task and no connection to `address` behind."""
 
+    before = connections(address)  # such as of what emptied the member for this test
+
     async def whole() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # as the bridge does
         try:
             async with asyncio.timeout(30):
                 await test
-                while len(asyncio.all_tasks()) > 1 or connections(address):
+                while len(asyncio.all_tasks()) > 1 or connections(address) - before:
                     await asyncio.sleep(0.01)
         except TimeoutError:
             left = [task.get_coro() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            pytest.fail(f"it hangs, or left behind: {left}, {connections(address)} connections")
+            pytest.fail(f"it hangs, or left behind: {left}, {connections(address) - before}")
 
     asyncio.run(whole())
 
 
-def connections(address: str) -> int:
-    """How many sockets of this process are connected to `address`."""
-    count = 0
+def connections(address: str) -> set[str]:
+    """The sockets of this process that are connected to `address`."""
+    found = set()
     for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # closed, or not connected
-            if os.readlink(link).startswith("socket:"):
+            if (name := os.readlink(link)).startswith("socket:"):
                 with socket.socket(fileno=os.dup(int(link.name))) as copy:
                     peer = copy.getpeername()
-                    count += isinstance(peer, tuple) and f"{peer[0]}:{peer[1]}" == address
-    return count
+                    if isinstance(peer, tuple) and f"{peer[0]}:{peer[1]}" == address:
+                        found.add(name)
+    return found
 
 
 def test_a_value_goes_in_and_comes_out_and_nothing_is_left_after_the_end(own_member: Member) -> None:
