@@ -197,10 +197,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.fixture
 def prefect(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
     """The shared server, with this process's Prefect client pointed to it."""
-    from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
-
-    server = {PREFECT_API_URL: prefect_server.api_url, PREFECT_API_SSL_CERT_FILE: str(one_authority())}
-    with temporary_settings(server):
+    with client_pointed_to(prefect_server.api_url):
         yield prefect_server
 
 
@@ -212,6 +209,15 @@ def webhook() -> Iterator[Webhook]:
         yield server
     finally:
         server.close()
+
+
+@contextlib.contextmanager
+def client_pointed_to(api_url: str) -> Iterator[None]:
+    """While inside, this process's Prefect client asks the server at this address."""
+    from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api_url, PREFECT_API_SSL_CERT_FILE: str(one_authority())}):
+        yield
 
 
 def client_environment(api_url: str | None, home: Path) -> dict[str, str]:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
 from support.hazelcast_member import Member, free_port
 from support.install import INSTALL_TIMEOUT_S, copy_source, make, of_version, prepared
 from support.machine import Machine, until
-from support.prefect_server import one_authority
+from support.prefect_server import client_pointed_to
 from support.prefect_units import RUN_S, SERVE, SERVER, Prefect, make_blocks
 from support.service import SCANS, Bridge
 from support.user_session import UserSession
@@ -172,8 +171,7 @@ def watched(installed_machine: Machine, own_member: Member, inbox: Inbox) -> Ite
     watched = Watched(UserSession(installed_machine, USER), own_member, inbox)
     watched.bridge.start()
     watched.prefect.start_anew()
-    server = {PREFECT_API_URL: watched.prefect.api_url, PREFECT_API_SSL_CERT_FILE: str(one_authority())}
-    with temporary_settings(server):
+    with client_pointed_to(watched.prefect.api_url):
         make_blocks(inbox)
         yield watched
 

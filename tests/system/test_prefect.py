@@ -13,10 +13,9 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
 from support.hazelcast_member import Member
 from support.machine import Machine, until
-from support.prefect_server import answers, one_authority
+from support.prefect_server import answers, client_pointed_to
 from support.prefect_units import FOLDER, RUN_S, SERVE, SERVER, Prefect, make_blocks
 from support.watch import STATE, Inbox, Watch
 
@@ -52,7 +51,7 @@ def prefect(units: Prefect, watch: Watch, inbox: Inbox) -> Iterator[Prefect]:
     watch.configure(**SETTINGS)
     if not answers(units.api_url):  # none was started, or a test failed amid an outage
         units.start_anew()
-    with temporary_settings({PREFECT_API_URL: units.api_url, PREFECT_API_SSL_CERT_FILE: str(one_authority())}):
+    with client_pointed_to(units.api_url):
         make_blocks(inbox)
         with get_client(sync_client=True) as client:
             units.new_runs(client)
